@@ -1,0 +1,2 @@
+//! The ringbus broker.
+fn main() {}

@@ -1,0 +1,2 @@
+//! Wire protocols of ringbus.
+#![forbid(unsafe_code)]
