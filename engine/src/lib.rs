@@ -1,1 +1,3 @@
-//! The ringbus engine.
+//! The ringbus engine: shards, mailboxes, the topic trie and the drivers that run them.
+
+pub mod base;

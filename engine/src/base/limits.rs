@@ -1,0 +1,34 @@
+//! The bounds that are not flags, and how they relate.
+
+/// Shards of one process at most: a set of shards is one word.
+pub const SHARDS_MAX: u16 = 64;
+
+/// A payload of this many bytes and more goes to sockets by reference.
+pub const SHARED_PAYLOAD_BYTES_MIN: usize = 4096;
+
+/// Batches that one mailbox queue (one ordered pair of shards, one class) holds.
+pub const MAILBOX_BATCHES_MAX: usize = 64;
+
+/// Publishes waiting for one peer beyond which a shard stops reading from its publishers.
+pub const OUTBOX_PUBLISH_ITEMS_MAX: usize = 4096;
+
+/// Bytes waiting for one peer beyond which a shard stops reading from its publishers.
+pub const OUTBOX_BYTES_MAX: usize = 4 << 20;
+
+/// Deliveries waiting for one peer beyond which a shard stops draining publishes.
+pub const OUTBOX_DELIVER_ITEMS_MAX: usize = 8192;
+
+/// Empty output buffers that a shard keeps for the next connection that needs one.
+pub const POOLED_OUTPUTS_MAX: usize = 1024;
+
+/// An output buffer grown beyond this is freed instead of kept.
+pub const POOLED_OUTPUT_BYTES_MAX: usize = 256 << 10;
+
+/// Retained messages that one cursor step sends.
+pub const RETAINED_STEP_MAX: usize = 64;
+
+/// Partly sent or not yet acknowledged QoS 1 and 2 messages to one client that names no maximum.
+pub const INFLIGHT_MAX: u16 = 1024;
+
+const _: () = assert!(POOLED_OUTPUT_BYTES_MAX > SHARED_PAYLOAD_BYTES_MIN);
+const _: () = assert!(OUTBOX_DELIVER_ITEMS_MAX >= OUTBOX_PUBLISH_ITEMS_MAX);

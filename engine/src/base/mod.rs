@@ -1,0 +1,10 @@
+//! The ground every other module stands on: identifiers, time, limits and the slab.
+
+mod ids;
+pub mod limits;
+mod slab;
+mod time;
+
+pub use ids::{ConnId, Peer, ShardId, Socket};
+pub use slab::Slab;
+pub use time::Nanos;
