@@ -1,3 +1,4 @@
 //! The ringbus engine: shards, mailboxes, the topic trie and the drivers that run them.
 
 pub mod base;
+pub mod config;

@@ -1,0 +1,271 @@
+//! The flags of `ringbus serve`, as typed: the one definition behind parsing,
+//! `--help` and the environment variables. Values stay text here, so that every
+//! mistake is reported in one voice by `model`.
+
+use super::error::Origin;
+use clap::parser::ValueSource;
+use clap::{ArgMatches, Args};
+
+/// Raw flags; [`super::Config`] is made of them.
+#[derive(Args, Clone, Debug)]
+pub struct ServeFlags {
+    /// Accept MQTT here: mqtt://HOST:PORT or unix:/PATH (repeatable)
+    ///
+    /// An IPv6 address goes in brackets, port 0 takes a free port, and every
+    /// interface is mqtt://0.0.0.0:1883 or mqtt://[::]:1883. Any --listen
+    /// replaces the default.
+    ///
+    /// Example: ringbus -l mqtt://0.0.0.0:1883 -l unix:/run/ringbus.sock
+    #[arg(short, long, value_name = "URL", env = "RINGBUS_LISTEN")]
+    #[arg(default_value = "mqtt://127.0.0.1:1883")]
+    #[arg(help_heading = "Listening")]
+    pub listen: Vec<String>,
+
+    /// Most connections at a time, all shards together
+    ///
+    /// One more is closed at once. Without the flag it is what the limit of
+    /// open files allows; that limit is raised as far as the system lets it.
+    ///
+    /// Example: ringbus --max-connections 50000
+    #[arg(
+        long,
+        value_name = "N",
+        env = "RINGBUS_MAX_CONNECTIONS",
+        help_heading = "Listening"
+    )]
+    #[arg(allow_negative_numbers = true)]
+    pub max_connections: Option<String>,
+
+    /// How many shards (threads) to run [default: one per CPU allowed]
+    ///
+    /// A shard owns its connections, its sessions and one partition of the
+    /// topics. One shard is the fastest per message; more carry more in all.
+    ///
+    /// Example: ringbus --shards 4
+    #[arg(
+        long,
+        value_name = "N",
+        env = "RINGBUS_SHARDS",
+        help_heading = "Shards"
+    )]
+    #[arg(allow_negative_numbers = true)]
+    pub shards: Option<String>,
+
+    /// CPUs to pin the shards to, as for taskset [default: all allowed]
+    ///
+    /// Example: ringbus --cpuset 2,4-7
+    #[arg(
+        long,
+        value_name = "LIST",
+        env = "RINGBUS_CPUSET",
+        help_heading = "Shards"
+    )]
+    pub cpuset: Option<String>,
+
+    /// Leading topic levels that decide which shard owns a topic: N or ROOT=N (repeatable)
+    ///
+    /// Topics that agree in them live on one shard. More levels spread one busy
+    /// prefix over more shards; a subscription with a wildcard within them is
+    /// kept by every shard.
+    ///
+    /// Example: ringbus --partition-levels 2 --partition-levels spBv1.0=4
+    #[arg(long, value_name = "[ROOT=]N", env = "RINGBUS_PARTITION_LEVELS")]
+    #[arg(default_value = "2", help_heading = "Shards")]
+    pub partition_levels: Vec<String>,
+
+    /// Network driver: auto, ring, epoll or glommio
+    ///
+    /// auto is ring (io_uring), or epoll where the kernel or a container's
+    /// seccomp profile denies io_uring; the banner says which and why.
+    ///
+    /// Example: ringbus --io epoll
+    #[arg(
+        long,
+        value_name = "DRIVER",
+        env = "RINGBUS_IO",
+        default_value = "auto"
+    )]
+    #[arg(help_heading = "Shards")]
+    pub io: String,
+
+    /// Longest wait of a busy shard for more messages in a turn; 0 turns it off
+    ///
+    /// Under many small writes a shard sleeps up to this many microseconds to
+    /// do more per system call. An idle shard always answers at once.
+    ///
+    /// Example: ringbus --pace-us 0
+    #[arg(
+        long,
+        value_name = "MICROSECONDS",
+        env = "RINGBUS_PACE_US",
+        default_value = "200"
+    )]
+    #[arg(allow_negative_numbers = true, help_heading = "Shards")]
+    pub pace_us: String,
+
+    /// Largest MQTT packet taken, whole packet
+    ///
+    /// A client that sends a larger one is disconnected with reason 0x95
+    /// (Packet too large). MQTT 5 clients are told the limit when they connect.
+    ///
+    /// Example: ringbus --max-packet-size 16MiB
+    #[arg(
+        long,
+        value_name = "SIZE",
+        env = "RINGBUS_MAX_PACKET_SIZE",
+        default_value = "2MiB"
+    )]
+    #[arg(help_heading = "Limits")]
+    pub max_packet_size: String,
+
+    /// Most bytes that may wait for one client [default: 8MiB, or twice --max-packet-size]
+    ///
+    /// It bounds what a slow or absent subscriber costs: what does not fit is
+    /// dropped for that subscriber, and counted. Publishers never wait for it.
+    ///
+    /// Example: ringbus --queue-bytes 1MiB
+    #[arg(
+        long,
+        value_name = "SIZE",
+        env = "RINGBUS_QUEUE_BYTES",
+        help_heading = "Limits"
+    )]
+    pub queue_bytes: Option<String>,
+
+    /// Time for a new connection to send its CONNECT
+    ///
+    /// Example: ringbus --connect-timeout 5s
+    #[arg(
+        long,
+        value_name = "TIME",
+        env = "RINGBUS_CONNECT_TIMEOUT",
+        default_value = "10s"
+    )]
+    #[arg(help_heading = "Limits")]
+    pub connect_timeout: String,
+
+    /// Time to flush and say goodbye to clients after SIGTERM or SIGINT
+    ///
+    /// A second signal quits at once.
+    ///
+    /// Example: ringbus --drain-timeout 30s
+    #[arg(
+        long,
+        value_name = "TIME",
+        env = "RINGBUS_DRAIN_TIMEOUT",
+        default_value = "10s"
+    )]
+    #[arg(help_heading = "Limits")]
+    pub drain_timeout: String,
+
+    /// Form of the log on stderr: auto, text or json
+    ///
+    /// auto is text on a terminal and JSON lines otherwise.
+    ///
+    /// Example: ringbus --log-format json
+    #[arg(
+        long,
+        value_name = "FORMAT",
+        env = "RINGBUS_LOG_FORMAT",
+        default_value = "auto"
+    )]
+    #[arg(help_heading = "Logging")]
+    pub log_format: String,
+
+    /// Least level logged: error, warn, info, debug or trace
+    ///
+    /// Example: ringbus --log-level debug
+    #[arg(
+        long,
+        value_name = "LEVEL",
+        env = "RINGBUS_LOG_LEVEL",
+        default_value = "info"
+    )]
+    #[arg(help_heading = "Logging")]
+    pub log_level: String,
+
+    /// Check flags and environment, then exit: 0 if valid, 2 if not
+    ///
+    /// Example: ringbus --check-config -l mqtt://0.0.0.0:1883
+    #[arg(long)]
+    pub check_config: bool,
+}
+
+/// Raw flags together with where each came from.
+#[derive(Clone, Debug)]
+pub struct Given {
+    pub(crate) flags: ServeFlags,
+    from_environment: Vec<String>,
+}
+
+impl Given {
+    /// `matches` are the ones that `flags` were read from.
+    pub fn new(flags: ServeFlags, matches: &ArgMatches) -> Given {
+        let from_environment = matches
+            .ids()
+            .map(clap::Id::as_str)
+            .filter(|id| matches.value_source(id) == Some(ValueSource::EnvVariable))
+            .map(|id| id.replace('_', "-"))
+            .collect();
+        Given {
+            flags,
+            from_environment,
+        }
+    }
+
+    pub(crate) fn origin(&self, flag: &str) -> Origin {
+        if self.from_environment.iter().any(|known| known == flag) {
+            Origin::Environment
+        } else {
+            Origin::Flag
+        }
+    }
+
+    /// The values of a repeatable flag. A variable can hold only one text, so
+    /// there they are separated by commas.
+    pub(crate) fn each<'a>(&self, flag: &str, values: &'a [String]) -> Vec<&'a str> {
+        let split = self.origin(flag) == Origin::Environment;
+        let texts = values.iter().map(String::as_str);
+        if split {
+            texts.flat_map(|text| text.split(',')).collect()
+        } else {
+            texts.collect()
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::error::variable;
+    use super::*;
+    use clap::CommandFactory;
+
+    #[derive(clap::Parser)]
+    struct Only {
+        #[command(flatten)]
+        _serve: ServeFlags,
+    }
+
+    /// `origin` finds a flag by its argument id, messages name the variable by
+    /// the flag: the three names must agree, and every flag must have help.
+    #[test]
+    fn names_of_flags_variables_and_help_agree() {
+        let command = Only::command();
+        let arguments = command.get_arguments().filter(|a| a.get_id() != "help");
+        for argument in arguments.filter(|a| a.get_action().takes_values()) {
+            let flag = argument.get_long().expect("every flag has a long name");
+            assert_eq!(argument.get_id().as_str().replace('_', "-"), flag);
+            let expected = variable(flag);
+            assert_eq!(
+                argument.get_env().and_then(|v| v.to_str()),
+                Some(expected.as_str())
+            );
+            let help = argument.get_long_help().expect(flag).to_string();
+            assert!(help.contains("Example: ringbus"), "--{flag} has no example");
+            assert!(
+                argument.get_help_heading().is_some(),
+                "--{flag} is in no group"
+            );
+        }
+    }
+}

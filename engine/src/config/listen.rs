@@ -1,0 +1,326 @@
+//! `--listen` URLs: `mqtt://host:port`, `mqtt://[v6]:port`, `unix:/path`.
+
+use super::error::Problem;
+use std::fmt;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs};
+use std::path::{Path, PathBuf};
+
+/// The port of MQTT without TLS, taken where a URL names none.
+const MQTT_PORT: u16 = 1883;
+/// `sockaddr_un` has 108 bytes for the path and its end.
+const UNIX_PATH_BYTES_MAX: usize = 107;
+
+/// One place to accept MQTT connections.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Listener {
+    /// Where to bind.
+    pub address: ListenAddress,
+}
+
+/// A bindable address.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ListenAddress {
+    /// TCP; port 0 lets the kernel choose.
+    Tcp(SocketAddr),
+    /// A Unix stream socket at an absolute path.
+    Unix(PathBuf),
+}
+
+impl Listener {
+    /// The default listener: MQTT's port, loopback only.
+    pub fn loopback() -> Listener {
+        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, MQTT_PORT));
+        Listener {
+            address: ListenAddress::Tcp(address),
+        }
+    }
+
+    /// Whether only this machine can connect.
+    pub fn is_local(&self) -> bool {
+        match &self.address {
+            ListenAddress::Tcp(address) => address.ip().is_loopback(),
+            ListenAddress::Unix(_) => true,
+        }
+    }
+
+    /// Whether the kernel picks the port, so that two alike do not collide.
+    pub(crate) fn takes_any_port(&self) -> bool {
+        matches!(&self.address, ListenAddress::Tcp(address) if address.port() == 0)
+    }
+}
+
+/// The URL that [`parse`] reads back.
+impl fmt::Display for ListenAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            ListenAddress::Tcp(address) => write!(f, "mqtt://{address}"),
+            ListenAddress::Unix(path) => write!(f, "unix:{}", path.display()),
+        }
+    }
+}
+
+impl fmt::Display for Listener {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.address.fmt(f)
+    }
+}
+
+/// Parses one URL. A host name may stand for several addresses: all are bound.
+pub(crate) fn parse(url: &str) -> Result<Vec<Listener>, Problem> {
+    let addresses = match url.split_once(':') {
+        Some(("mqtt", rest)) => parse_tcp(rest)?,
+        Some(("unix", rest)) => vec![parse_unix(rest)?],
+        Some((scheme, rest)) if rest.starts_with("//") => return Err(unknown_scheme(scheme)),
+        _ => return Err(missing_scheme(url)),
+    };
+    Ok(addresses
+        .into_iter()
+        .map(|address| Listener { address })
+        .collect())
+}
+
+fn parse_tcp(rest: &str) -> Result<Vec<ListenAddress>, Problem> {
+    let Some(authority) = rest.strip_prefix("//") else {
+        return Err(Problem::new("lacks the // of a URL", example("127.0.0.1")));
+    };
+    let authority = authority.strip_suffix('/').unwrap_or(authority);
+    if authority.contains(['/', '@', '?', '#']) {
+        return Err(Problem::new(
+            "a listener is a host and a port, nothing more",
+            example("127.0.0.1"),
+        ));
+    }
+    let (host, port) = split_port(authority)?;
+    let addresses = resolve(host, parse_port(port)?)?;
+    Ok(addresses.into_iter().map(ListenAddress::Tcp).collect())
+}
+
+/// `host`, `host:port`, `[v6]`, `[v6]:port` → host without brackets, port text.
+fn split_port(authority: &str) -> Result<(&str, Option<&str>), Problem> {
+    if let Some(bracketed) = authority.strip_prefix('[') {
+        let Some((host, port)) = bracketed.split_once(']') else {
+            return Err(Problem::new(
+                "the bracket '[' is never closed",
+                example("[::1]"),
+            ));
+        };
+        if host.parse::<Ipv6Addr>().is_err() {
+            return Err(Problem::new(
+                "brackets hold an IPv6 address",
+                example("[::1]"),
+            ));
+        }
+        return match port.strip_prefix(':') {
+            Some(port) => Ok((host, Some(port))),
+            None if port.is_empty() => Ok((host, None)),
+            None => Err(Problem::new("has text after the bracket", example("[::1]"))),
+        };
+    }
+    if authority.matches(':').count() > 1 {
+        let fix = format!("an IPv6 address goes in brackets: {}", example("[::1]"));
+        return Err(Problem::new("has more than one colon", fix));
+    }
+    Ok(match authority.split_once(':') {
+        Some((host, port)) => (host, Some(port)),
+        None => (authority, None),
+    })
+}
+
+fn parse_port(port: Option<&str>) -> Result<u16, Problem> {
+    let Some(text) = port else {
+        return Ok(MQTT_PORT);
+    };
+    let all_digits = text.bytes().all(|b| b.is_ascii_digit());
+    let port = text.parse().ok().filter(|_| all_digits);
+    port.ok_or_else(|| {
+        Problem::new(
+            format!("the port {text:?} is not a number from 0 to 65535"),
+            format!("{}; port 0 takes a free one", example("127.0.0.1")),
+        )
+    })
+}
+
+fn resolve(host: &str, port: u16) -> Result<Vec<SocketAddr>, Problem> {
+    if host.is_empty() || host == "*" {
+        return Err(Problem::new(
+            "names no host",
+            format!(
+                "every interface: mqtt://0.0.0.0:{port} or mqtt://[::]:{port}; this machine only: mqtt://127.0.0.1:{port}"
+            ),
+        ));
+    }
+    if let Ok(ip) = host.parse::<IpAddr>() {
+        return Ok(vec![SocketAddr::new(ip, port)]);
+    }
+    let found: Vec<SocketAddr> = (host, port)
+        .to_socket_addrs()
+        .map_err(|_| {
+            Problem::new(
+                format!("the host {host:?} has no address here"),
+                "use an IP address of this machine, or 0.0.0.0 for every interface",
+            )
+        })?
+        .collect();
+    Ok(dedup(found))
+}
+
+fn dedup(addresses: Vec<SocketAddr>) -> Vec<SocketAddr> {
+    let mut unique = Vec::with_capacity(addresses.len());
+    for address in addresses {
+        if !unique.contains(&address) {
+            unique.push(address);
+        }
+    }
+    unique
+}
+
+fn parse_unix(rest: &str) -> Result<ListenAddress, Problem> {
+    // unix:///run/x is the same file as unix:/run/x.
+    let path = rest.strip_prefix("//").unwrap_or(rest);
+    let example = "write unix:/run/ringbus.sock";
+    if !Path::new(path).is_absolute() {
+        return Err(Problem::new("needs an absolute path", example));
+    }
+    if path.len() > UNIX_PATH_BYTES_MAX {
+        let why = format!(
+            "the path has {} bytes, more than {UNIX_PATH_BYTES_MAX}",
+            path.len()
+        );
+        return Err(Problem::new(why, example));
+    }
+    if path.contains('\0') || path.ends_with('/') {
+        return Err(Problem::new("does not name a file", example));
+    }
+    Ok(ListenAddress::Unix(path.into()))
+}
+
+fn unknown_scheme(scheme: &str) -> Problem {
+    let why = match scheme {
+        "tcp" | "mqtts" | "ws" | "wss" | "ssl" | "tls" => {
+            format!("this version does not speak {scheme}://")
+        }
+        _ => format!("the scheme {scheme:?} is unknown"),
+    };
+    Problem::new(why, "listeners are mqtt://host:port and unix:/path")
+}
+
+fn missing_scheme(url: &str) -> Problem {
+    let port = url.trim_start_matches(':');
+    let suggestion = if !port.is_empty() && port.bytes().all(|b| b.is_ascii_digit()) {
+        format!("write mqtt://127.0.0.1:{port}, or mqtt://0.0.0.0:{port} for every interface")
+    } else if url.starts_with(['/', '.']) {
+        format!("write unix:{url}")
+    } else if url.is_empty() {
+        example("127.0.0.1")
+    } else {
+        format!("write mqtt://{url}")
+    };
+    Problem::new("is not a URL", suggestion)
+}
+
+fn example(host: &str) -> String {
+    format!("write mqtt://{host}:{MQTT_PORT}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn one(url: &str) -> ListenAddress {
+        let mut listeners = parse(url).expect(url);
+        assert_eq!(listeners.len(), 1, "{url}");
+        listeners.remove(0).address
+    }
+
+    fn tcp(address: &str) -> ListenAddress {
+        ListenAddress::Tcp(address.parse().expect("test address"))
+    }
+
+    #[test]
+    fn tcp_urls() {
+        assert_eq!(one("mqtt://127.0.0.1:1884"), tcp("127.0.0.1:1884"));
+        assert_eq!(one("mqtt://127.0.0.1"), tcp("127.0.0.1:1883"));
+        assert_eq!(one("mqtt://127.0.0.1:0/"), tcp("127.0.0.1:0"));
+        assert_eq!(one("mqtt://[::1]:1883"), tcp("[::1]:1883"));
+        assert_eq!(one("mqtt://[::]"), tcp("[::]:1883"));
+        let named = parse("mqtt://localhost:1883").expect("localhost resolves");
+        assert!(named.iter().all(Listener::is_local), "{named:?}");
+    }
+
+    #[test]
+    fn unix_urls() {
+        let path = ListenAddress::Unix("/run/ringbus.sock".into());
+        assert_eq!(one("unix:/run/ringbus.sock"), path);
+        assert_eq!(one("unix:///run/ringbus.sock"), path);
+    }
+
+    #[test]
+    fn urls_print_as_they_are_read() {
+        for url in [
+            "mqtt://127.0.0.1:1883",
+            "mqtt://[::1]:1883",
+            "unix:/run/x.sock",
+        ] {
+            assert_eq!(one(url).to_string(), url);
+        }
+    }
+
+    #[test]
+    fn only_loopback_and_unix_are_local() {
+        let local = |url| parse(url).expect(url)[0].is_local();
+        assert!(local("mqtt://127.0.0.1:1") && local("mqtt://[::1]:1") && local("unix:/a"));
+        assert!(!local("mqtt://0.0.0.0:1") && !local("mqtt://[::]:1"));
+    }
+
+    #[test]
+    fn every_mistake_has_a_remedy() {
+        let long = format!("unix:/{}", "x".repeat(UNIX_PATH_BYTES_MAX));
+        for (url, why, fix) in [
+            ("", "is not a URL", "mqtt://127.0.0.1:1883"),
+            ("1884", "is not a URL", "mqtt://127.0.0.1:1884"),
+            (":1884", "is not a URL", "mqtt://0.0.0.0:1884"),
+            ("127.0.0.1:1884", "is not a URL", "mqtt://127.0.0.1:1884"),
+            ("localhost", "is not a URL", "mqtt://localhost"),
+            ("/run/x", "is not a URL", "unix:/run/x"),
+            ("mqtt:127.0.0.1", "lacks the //", "mqtt://127.0.0.1:1883"),
+            (
+                "mqtts://127.0.0.1",
+                "does not speak mqtts://",
+                "mqtt://host:port",
+            ),
+            (
+                "http://127.0.0.1",
+                "\"http\" is unknown",
+                "mqtt://host:port",
+            ),
+            ("mqtt://127.0.0.1:x", "not a number", "port 0"),
+            ("mqtt://127.0.0.1:", "not a number", "port 0"),
+            ("mqtt://127.0.0.1:+1", "not a number", "port 0"),
+            ("mqtt://127.0.0.1:65536", "not a number", "port 0"),
+            ("mqtt://:1883", "names no host", "mqtt://0.0.0.0:1883"),
+            ("mqtt://*:1884", "names no host", "mqtt://[::]:1884"),
+            (
+                "mqtt://::1:1883",
+                "more than one colon",
+                "mqtt://[::1]:1883",
+            ),
+            ("mqtt://[::1", "never closed", "mqtt://[::1]:1883"),
+            ("mqtt://[::1]1883", "after the bracket", "mqtt://[::1]:1883"),
+            ("mqtt://[localhost]:1", "IPv6 address", "mqtt://[::1]:1883"),
+            (
+                "mqtt://a@127.0.0.1/x",
+                "nothing more",
+                "mqtt://127.0.0.1:1883",
+            ),
+            ("mqtt://no-such-host.invalid", "has no address", "0.0.0.0"),
+            ("unix:run/x", "absolute path", "unix:/run/ringbus.sock"),
+            ("unix:", "absolute path", "unix:/run/ringbus.sock"),
+            ("unix:/run/", "name a file", "unix:/run/ringbus.sock"),
+            (&long, "more than 107", "unix:/run/ringbus.sock"),
+        ] {
+            let problem = parse(url).expect_err(url);
+            assert!(problem.why.contains(why), "{url}: {problem:?}");
+            assert!(problem.fix.contains(fix), "{url}: {problem:?}");
+        }
+    }
+}

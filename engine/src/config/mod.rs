@@ -1,0 +1,23 @@
+//! What the operator asked for: raw flags in, one validated [`Config`] out.
+//!
+//! `flags` is the single definition of every flag of `ringbus serve`: it gives
+//! parsing, `--help` and the environment variables. `model` turns the raw text
+//! into types that cannot be wrong; nothing below it checks a flag again.
+
+mod cpus;
+mod error;
+mod flags;
+mod listen;
+mod model;
+mod partition;
+mod quantity;
+
+pub use cpus::{CPU_MAX, Machine};
+pub use error::{ConfigError, Origin};
+pub use flags::{Given, ServeFlags};
+pub use listen::{ListenAddress, Listener};
+pub use model::{Config, IoChoice, LogFormat, LogLevel};
+pub use partition::{PARTITION_LEVELS_MAX, PartitionLevels};
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,295 @@
+//! The validated configuration: what every other module takes for granted.
+
+use super::cpus::{Machine, parse_list};
+use super::error::{ConfigError, Problem};
+use super::flags::Given;
+use super::listen::{self, Listener};
+use super::partition::PartitionLevels;
+use super::quantity;
+use crate::base::limits::SHARDS_MAX;
+use std::time::Duration;
+
+/// The largest packet MQTT can express: a 4-byte remaining length and its header.
+const PACKET_BYTES_MAX: u64 = 268_435_455 + 5;
+/// A CONNECT without a client id is 14 bytes; a smaller limit would refuse everyone.
+const PACKET_BYTES_MIN: u64 = 16;
+const QUEUE_BYTES_DEFAULT: usize = 8 << 20;
+const QUEUE_BYTES_RANGE: (u64, u64) = (1 << 10, 64 << 30);
+const CONNECTIONS_MAX: u64 = 1 << 24;
+const PACE_US_MAX: u64 = 10_000;
+const TEN_MINUTES: Duration = Duration::from_secs(600);
+
+/// Everything `ringbus serve` was asked to do. Made only by [`Config::new`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Config {
+    /// How many shards; 1 to [`SHARDS_MAX`].
+    pub shards: u16,
+    /// CPUs to pin shards to, ascending and not empty. Shard `i` runs on the
+    /// `i mod len`th: see [`Config::cpu_of`].
+    pub cpus: Vec<usize>,
+    /// How topics map to shards.
+    pub partition_levels: PartitionLevels,
+    /// Where to accept; not empty, no two alike.
+    pub listeners: Vec<Listener>,
+    /// The largest packet taken, in bytes, header included.
+    pub max_packet_size: u32,
+    /// Connections of all shards together; `None`: what open files allow.
+    pub max_connections: Option<usize>,
+    /// Bytes that may wait for one session; at least `max_packet_size`.
+    pub queue_bytes: usize,
+    /// From accept to a complete CONNECT.
+    pub connect_timeout: Duration,
+    /// From the first signal to the exit.
+    pub drain_timeout: Duration,
+    /// The longest paced wait in microseconds; 0 is off.
+    pub pace_us_max: u32,
+    /// The network driver.
+    pub io: IoChoice,
+    /// Form of the log.
+    pub log_format: LogFormat,
+    /// Least level logged.
+    pub log_level: LogLevel,
+}
+
+/// The network driver asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum IoChoice {
+    /// Ring where the kernel allows it, else epoll.
+    Auto,
+    /// io_uring, our own loop.
+    Ring,
+    /// epoll.
+    Epoll,
+    /// One glommio executor per shard.
+    Glommio,
+}
+
+/// The form of the log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogFormat {
+    /// Text on a terminal, JSON otherwise.
+    Auto,
+    /// For people.
+    Text,
+    /// One JSON object per line.
+    Json,
+}
+
+/// The least level logged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the names say it")]
+pub enum LogLevel {
+    Error,
+    Warn,
+    Info,
+    Debug,
+    Trace,
+}
+
+const IO_CHOICES: [(&str, IoChoice); 4] = [
+    ("auto", IoChoice::Auto),
+    ("ring", IoChoice::Ring),
+    ("epoll", IoChoice::Epoll),
+    ("glommio", IoChoice::Glommio),
+];
+const LOG_FORMATS: [(&str, LogFormat); 3] = [
+    ("auto", LogFormat::Auto),
+    ("text", LogFormat::Text),
+    ("json", LogFormat::Json),
+];
+const LOG_LEVELS: [(&str, LogLevel); 5] = [
+    ("error", LogLevel::Error),
+    ("warn", LogLevel::Warn),
+    ("info", LogLevel::Info),
+    ("debug", LogLevel::Debug),
+    ("trace", LogLevel::Trace),
+];
+
+impl Config {
+    /// Validates what was given, for this machine.
+    ///
+    /// # Errors
+    /// The first value that cannot be used, as a line for the operator.
+    pub fn new(given: &Given, machine: &Machine) -> Result<Config, ConfigError> {
+        let reader = Reader { given };
+        let flags = &given.flags;
+        let cpus = reader.cpus(machine)?;
+        let max_packet_size = reader.max_packet_size()?;
+        Ok(Config {
+            shards: reader.shards(machine, &cpus)?,
+            cpus,
+            partition_levels: reader.partition_levels()?,
+            listeners: reader.listeners()?,
+            max_packet_size,
+            max_connections: reader.max_connections()?,
+            queue_bytes: reader.queue_bytes(max_packet_size)?,
+            connect_timeout: reader.duration(
+                "connect-timeout",
+                &flags.connect_timeout,
+                Duration::from_millis(10),
+            )?,
+            drain_timeout: reader.duration(
+                "drain-timeout",
+                &flags.drain_timeout,
+                Duration::ZERO,
+            )?,
+            pace_us_max: reader.pace_us()?,
+            io: reader.one_of("io", &flags.io, &IO_CHOICES)?,
+            log_format: reader.one_of("log-format", &flags.log_format, &LOG_FORMATS)?,
+            log_level: reader.one_of("log-level", &flags.log_level, &LOG_LEVELS)?,
+        })
+    }
+
+    /// The CPU that a shard is pinned to. More shards than CPUs share them in turn.
+    pub fn cpu_of(&self, shard: usize) -> usize {
+        self.cpus[shard % self.cpus.len()]
+    }
+
+    /// Whether only this machine can connect.
+    pub fn is_local_only(&self) -> bool {
+        self.listeners.iter().all(Listener::is_local)
+    }
+}
+
+/// Reads single flags; each method names its flag once, for value and error.
+struct Reader<'a> {
+    given: &'a Given,
+}
+
+impl Reader<'_> {
+    fn fail(&self, flag: &'static str, value: &str, problem: Problem) -> ConfigError {
+        ConfigError::new(flag, self.given.origin(flag), value, problem)
+    }
+
+    fn count(
+        &self,
+        flag: &'static str,
+        value: &str,
+        min: u64,
+        max: u64,
+    ) -> Result<u64, ConfigError> {
+        quantity::count(value, min..=max).map_err(|problem| self.fail(flag, value, problem))
+    }
+
+    fn size(
+        &self,
+        flag: &'static str,
+        value: &str,
+        min: u64,
+        max: u64,
+    ) -> Result<u64, ConfigError> {
+        quantity::size(value, min..=max).map_err(|problem| self.fail(flag, value, problem))
+    }
+
+    fn duration(
+        &self,
+        flag: &'static str,
+        value: &str,
+        min: Duration,
+    ) -> Result<Duration, ConfigError> {
+        quantity::duration(value, min..=TEN_MINUTES)
+            .map_err(|problem| self.fail(flag, value, problem))
+    }
+
+    fn one_of<T: Copy>(
+        &self,
+        flag: &'static str,
+        value: &str,
+        choices: &[(&str, T)],
+    ) -> Result<T, ConfigError> {
+        let chosen = choices.iter().find(|(name, _)| *name == value);
+        chosen.map(|(_, choice)| *choice).ok_or_else(|| {
+            let names: Vec<&str> = choices.iter().map(|(name, _)| *name).collect();
+            let fix = format!("choose {}", names.join(", "));
+            self.fail(flag, value, Problem::new("is not a choice", fix))
+        })
+    }
+
+    fn cpus(&self, machine: &Machine) -> Result<Vec<usize>, ConfigError> {
+        match &self.given.flags.cpuset {
+            None => Ok(machine.allowed_cpus.clone()),
+            Some(list) => parse_list(list, &machine.allowed_cpus)
+                .map_err(|problem| self.fail("cpuset", list, problem)),
+        }
+    }
+
+    fn shards(&self, machine: &Machine, cpus: &[usize]) -> Result<u16, ConfigError> {
+        let shards = match (&self.given.flags.shards, &self.given.flags.cpuset) {
+            (Some(text), _) => self.count("shards", text, 1, u64::from(SHARDS_MAX))?,
+            (None, Some(_)) => cpus.len() as u64,
+            // A cgroup quota leaves less than the CPUs we may run on; threads
+            // beyond it would only wait for each other.
+            (None, None) => cpus.len().min(machine.parallelism) as u64,
+        };
+        Ok(u16::try_from(shards)
+            .unwrap_or(SHARDS_MAX)
+            .clamp(1, SHARDS_MAX))
+    }
+
+    fn partition_levels(&self) -> Result<PartitionLevels, ConfigError> {
+        let flag = "partition-levels";
+        let mut levels = PartitionLevels::default();
+        for text in self.given.each(flag, &self.given.flags.partition_levels) {
+            levels
+                .add(text)
+                .map_err(|problem| self.fail(flag, text, problem))?;
+        }
+        Ok(levels)
+    }
+
+    fn listeners(&self) -> Result<Vec<Listener>, ConfigError> {
+        let flag = "listen";
+        let mut listeners: Vec<Listener> = Vec::new();
+        for url in self.given.each(flag, &self.given.flags.listen) {
+            let parsed = listen::parse(url).map_err(|problem| self.fail(flag, url, problem))?;
+            for listener in parsed {
+                if listeners.contains(&listener) && !listener.takes_any_port() {
+                    let problem = Problem::new("is listed twice", "remove one of the two");
+                    return Err(self.fail(flag, url, problem));
+                }
+                listeners.push(listener);
+            }
+        }
+        Ok(listeners)
+    }
+
+    fn max_packet_size(&self) -> Result<u32, ConfigError> {
+        let text = &self.given.flags.max_packet_size;
+        let bytes = self.size("max-packet-size", text, PACKET_BYTES_MIN, PACKET_BYTES_MAX)?;
+        Ok(u32::try_from(bytes).expect("the range ends below 2^32"))
+    }
+
+    fn max_connections(&self) -> Result<Option<usize>, ConfigError> {
+        let Some(text) = &self.given.flags.max_connections else {
+            return Ok(None);
+        };
+        let count = self.count("max-connections", text, 1, CONNECTIONS_MAX)?;
+        Ok(Some(
+            usize::try_from(count).expect("the range ends at 2^24"),
+        ))
+    }
+
+    fn queue_bytes(&self, max_packet_size: u32) -> Result<usize, ConfigError> {
+        let flag = "queue-bytes";
+        let packet = max_packet_size as usize;
+        let Some(text) = &self.given.flags.queue_bytes else {
+            return Ok(QUEUE_BYTES_DEFAULT.max(2 * packet));
+        };
+        let (min, max) = QUEUE_BYTES_RANGE;
+        let bytes = usize::try_from(self.size(flag, text, min, max)?).unwrap_or(usize::MAX);
+        if bytes < packet {
+            let packet = quantity::human_size(u64::from(max_packet_size));
+            let problem = Problem::new(
+                format!("is less than one packet of --max-packet-size {packet}"),
+                format!("use {packet} or more, or lower --max-packet-size"),
+            );
+            return Err(self.fail(flag, text, problem));
+        }
+        Ok(bytes)
+    }
+
+    fn pace_us(&self) -> Result<u32, ConfigError> {
+        let us = self.count("pace-us", &self.given.flags.pace_us, 0, PACE_US_MAX)?;
+        Ok(u32::try_from(us).expect("the range ends at 10,000"))
+    }
+}

@@ -1,0 +1,197 @@
+//! From a command line and an environment to a `Config`, or to one line.
+
+use super::*;
+use crate::base::limits::SHARDS_MAX;
+use clap::{CommandFactory, FromArgMatches};
+use std::time::Duration;
+
+#[derive(clap::Parser)]
+struct Only {
+    #[command(flatten)]
+    serve: ServeFlags,
+}
+
+fn machine() -> Machine {
+    Machine {
+        allowed_cpus: vec![0, 1, 2, 3],
+        parallelism: 4,
+    }
+}
+
+fn given(arguments: &[&str]) -> Given {
+    let line = std::iter::once("ringbus").chain(arguments.iter().copied());
+    let matches = Only::command()
+        .try_get_matches_from(line)
+        .expect("clap takes any text");
+    let only = Only::from_arg_matches(&matches).expect("matches of the same command");
+    Given::new(only.serve, &matches)
+}
+
+fn config(arguments: &[&str]) -> Result<Config, String> {
+    Config::new(&given(arguments), &machine()).map_err(|error| error.to_string())
+}
+
+fn error(arguments: &[&str]) -> String {
+    config(arguments).expect_err(&arguments.join(" "))
+}
+
+#[test]
+fn defaults_are_loopback_and_one_shard_per_cpu() {
+    let config = config(&[]).expect("defaults are valid");
+    assert_eq!(config.shards, 4);
+    assert_eq!(config.cpus, [0, 1, 2, 3]);
+    assert_eq!(config.listeners, [Listener::loopback()]);
+    assert!(config.is_local_only());
+    assert_eq!(config.partition_levels, PartitionLevels::default());
+    assert_eq!(config.max_packet_size, 2 << 20);
+    assert_eq!(config.max_connections, None);
+    assert_eq!(config.queue_bytes, 8 << 20);
+    assert_eq!(config.connect_timeout, Duration::from_secs(10));
+    assert_eq!(config.drain_timeout, Duration::from_secs(10));
+    assert_eq!(config.pace_us_max, 200);
+    assert_eq!(config.io, IoChoice::Auto);
+    assert_eq!(config.log_format, LogFormat::Auto);
+    assert_eq!(config.log_level, LogLevel::Info);
+}
+
+#[test]
+fn every_flag_reaches_the_config() {
+    let config = config(&[
+        "--shards=3",
+        "--cpuset=1-2",
+        "--partition-levels=3",
+        "--partition-levels=spBv1.0=4",
+        "-l",
+        "mqtt://0.0.0.0:1",
+        "-l",
+        "unix:/run/x",
+        "--max-packet-size=1KiB",
+        "--max-connections=9",
+        "--queue-bytes=2KiB",
+        "--connect-timeout=1s",
+        "--drain-timeout=0s",
+        "--pace-us=0",
+        "--io=glommio",
+        "--log-format=json",
+        "--log-level=trace",
+    ])
+    .expect("valid");
+    assert_eq!((config.shards, &*config.cpus), (3, &[1, 2][..]));
+    assert_eq!([0, 1, 2].map(|shard| config.cpu_of(shard)), [1, 2, 1]);
+    assert_eq!(config.partition_levels.default, 3);
+    assert_eq!(config.partition_levels.roots, [("spBv1.0".into(), 4)]);
+    assert_eq!(config.listeners.len(), 2);
+    assert!(!config.is_local_only());
+    assert_eq!((config.max_packet_size, config.queue_bytes), (1024, 2048));
+    assert_eq!(config.max_connections, Some(9));
+    assert_eq!(config.connect_timeout, Duration::from_secs(1));
+    assert_eq!(config.drain_timeout, Duration::ZERO);
+    assert_eq!((config.pace_us_max, config.io), (0, IoChoice::Glommio));
+    assert_eq!(
+        (config.log_format, config.log_level),
+        (LogFormat::Json, LogLevel::Trace)
+    );
+}
+
+#[test]
+fn shards_follow_the_cpus_and_a_quota() {
+    assert_eq!(config(&["--cpuset", "0,2"]).expect("valid").shards, 2);
+    let quota = Machine {
+        parallelism: 2,
+        ..machine()
+    };
+    assert_eq!(Config::new(&given(&[]), &quota).expect("valid").shards, 2);
+    let huge = Machine {
+        allowed_cpus: (0..256).collect(),
+        parallelism: 256,
+    };
+    assert_eq!(
+        Config::new(&given(&[]), &huge).expect("valid").shards,
+        SHARDS_MAX
+    );
+}
+
+#[test]
+fn queue_bytes_follow_the_packet_size() {
+    let large = config(&["--max-packet-size=16MiB"]).expect("valid");
+    assert_eq!(large.queue_bytes, 32 << 20);
+    assert_eq!(
+        error(&["--queue-bytes=1MiB"]),
+        "--queue-bytes 1MiB: is less than one packet of --max-packet-size 2MiB \
+         (use 2MiB or more, or lower --max-packet-size)"
+    );
+}
+
+#[test]
+fn every_bad_value_is_one_line_with_flag_value_and_remedy() {
+    for (arguments, expected) in [
+        (
+            ["--shards=0"].as_slice(),
+            "--shards 0: is too small (use 1 to 64; nearest: 1)",
+        ),
+        (
+            &["--shards=65"],
+            "--shards 65: is too large (use 1 to 64; nearest: 64)",
+        ),
+        (
+            &["--shards="],
+            "--shards \"\": is not a whole number (write a number from 1 to 64)",
+        ),
+        (
+            &["--cpuset=9"],
+            "--cpuset 9: this process may not run on CPU 9 (allowed here: 0-3)",
+        ),
+        (
+            &["--io=uring"],
+            "--io uring: is not a choice (choose auto, ring, epoll, glommio)",
+        ),
+        (
+            &["--log-level=all"],
+            "--log-level all: is not a choice (choose error, warn, info, debug, trace)",
+        ),
+        (
+            &["--log-format=xml"],
+            "--log-format xml: is not a choice (choose auto, text, json)",
+        ),
+        (
+            &["--connect-timeout=10"],
+            "--connect-timeout 10: has no unit of time (write 10s, 10ms or 10m)",
+        ),
+        (
+            &["--drain-timeout=1h"],
+            "--drain-timeout 1h: is too large (use 0s to 10m; nearest: 10m)",
+        ),
+        (
+            &["--max-packet-size=1GiB"],
+            "--max-packet-size 1GiB: is too large (use 16 bytes to 268435460 bytes; nearest: 268435460 bytes)",
+        ),
+        (
+            &["--max-connections=many"],
+            "--max-connections many: is not a whole number (write a number from 1 to 16777216)",
+        ),
+        (
+            &["--pace-us=-1"],
+            "--pace-us -1: is not a whole number (write a number from 0 to 10000)",
+        ),
+        (
+            &["--partition-levels=a/b=2"],
+            "--partition-levels a/b=2: the root must be one literal topic level (a root is the first level of topics, as in spBv1.0=4)",
+        ),
+        (
+            &["-l", "1884"],
+            "--listen 1884: is not a URL (write mqtt://127.0.0.1:1884, or mqtt://0.0.0.0:1884 for every interface)",
+        ),
+        (
+            &["-l", "unix:/x", "-l", "unix:/x"],
+            "--listen unix:/x: is listed twice (remove one of the two)",
+        ),
+    ] {
+        assert_eq!(error(arguments), expected);
+    }
+}
+
+#[test]
+fn free_ports_may_be_asked_for_twice() {
+    let twice = ["-l", "mqtt://127.0.0.1:0", "-l", "mqtt://127.0.0.1:0"];
+    assert_eq!(config(&twice).expect("two free ports").listeners.len(), 2);
+}
