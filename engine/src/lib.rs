@@ -1,4 +1,5 @@
 //! The ringbus engine: shards, mailboxes, the topic trie and the drivers that run them.
 
 pub mod base;
+pub mod cli;
 pub mod config;

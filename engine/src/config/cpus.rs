@@ -70,8 +70,8 @@ pub(crate) fn parse_list(text: &str, allowed: &[usize]) -> Result<Vec<usize>, Pr
     Ok(cpus.into_iter().collect())
 }
 
-/// The shortest list that [`parse_list`] reads back: `0-3,8`.
-pub(crate) fn format_list(cpus: &[usize]) -> String {
+/// The shortest list of CPUs that `--cpuset` reads back: `0-3,8`.
+pub fn format_list(cpus: &[usize]) -> String {
     let mut runs: Vec<(usize, usize)> = Vec::new();
     for &cpu in cpus {
         match runs.last_mut() {

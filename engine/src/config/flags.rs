@@ -4,7 +4,7 @@
 
 use super::error::Origin;
 use clap::parser::ValueSource;
-use clap::{ArgMatches, Args};
+use clap::{ArgAction, ArgMatches, Args};
 
 /// Raw flags; [`super::Config`] is made of them.
 #[derive(Args, Clone, Debug)]
@@ -69,7 +69,7 @@ pub struct ServeFlags {
     /// kept by every shard.
     ///
     /// Example: ringbus --partition-levels 2 --partition-levels spBv1.0=4
-    #[arg(long, value_name = "[ROOT=]N", env = "RINGBUS_PARTITION_LEVELS")]
+    #[arg(long, value_name = "N", env = "RINGBUS_PARTITION_LEVELS")]
     #[arg(default_value = "2", help_heading = "Shards")]
     pub partition_levels: Vec<String>,
 
@@ -88,18 +88,13 @@ pub struct ServeFlags {
     #[arg(help_heading = "Shards")]
     pub io: String,
 
-    /// Longest wait of a busy shard for more messages in a turn; 0 turns it off
+    /// Longest wait of a busy shard for more work, in µs; 0 turns it off
     ///
-    /// Under many small writes a shard sleeps up to this many microseconds to
+    /// Under many small writes a shard sleeps up to so long to
     /// do more per system call. An idle shard always answers at once.
     ///
     /// Example: ringbus --pace-us 0
-    #[arg(
-        long,
-        value_name = "MICROSECONDS",
-        env = "RINGBUS_PACE_US",
-        default_value = "200"
-    )]
+    #[arg(long, value_name = "N", env = "RINGBUS_PACE_US", default_value = "200")]
     #[arg(allow_negative_numbers = true, help_heading = "Shards")]
     pub pace_us: String,
 
@@ -187,8 +182,12 @@ pub struct ServeFlags {
     /// Check flags and environment, then exit: 0 if valid, 2 if not
     ///
     /// Example: ringbus --check-config -l mqtt://0.0.0.0:1883
-    #[arg(long)]
+    #[arg(long, help_heading = "Other")]
     pub check_config: bool,
+
+    /// Print a summary (-h) or everything (--help)
+    #[arg(short, long, action = ArgAction::Help, help_heading = "Other")]
+    help: Option<bool>,
 }
 
 /// Raw flags together with where each came from.
@@ -201,9 +200,8 @@ pub struct Given {
 impl Given {
     /// `matches` are the ones that `flags` were read from.
     pub fn new(flags: ServeFlags, matches: &ArgMatches) -> Given {
-        let from_environment = matches
-            .ids()
-            .map(clap::Id::as_str)
+        let ids = matches.ids().map(clap::Id::as_str);
+        let from_environment = ids
             .filter(|id| matches.value_source(id) == Some(ValueSource::EnvVariable))
             .map(|id| id.replace('_', "-"))
             .collect();
@@ -211,6 +209,11 @@ impl Given {
             flags,
             from_environment,
         }
+    }
+
+    /// Whether the operator wants only to know if this is valid.
+    pub fn only_checks(&self) -> bool {
+        self.flags.check_config
     }
 
     pub(crate) fn origin(&self, flag: &str) -> Origin {
@@ -241,6 +244,7 @@ mod tests {
     use clap::CommandFactory;
 
     #[derive(clap::Parser)]
+    #[command(disable_help_flag = true)]
     struct Only {
         #[command(flatten)]
         _serve: ServeFlags,

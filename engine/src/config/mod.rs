@@ -12,7 +12,7 @@ mod model;
 mod partition;
 mod quantity;
 
-pub use cpus::{CPU_MAX, Machine};
+pub use cpus::{CPU_MAX, Machine, format_list as format_cpus};
 pub use error::{ConfigError, Origin};
 pub use flags::{Given, ServeFlags};
 pub use listen::{ListenAddress, Listener};

@@ -6,6 +6,7 @@ use clap::{CommandFactory, FromArgMatches};
 use std::time::Duration;
 
 #[derive(clap::Parser)]
+#[command(disable_help_flag = true)]
 struct Only {
     #[command(flatten)]
     serve: ServeFlags,
