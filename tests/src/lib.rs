@@ -1,1 +1,9 @@
-//! Shared parts of the tests.
+//! Shared parts of the tests: the broker as a process, a small MQTT client, a bad network.
+#![expect(
+    clippy::disallowed_methods,
+    reason = "tests run real processes over real sockets, and every wait has a deadline"
+)]
+
+pub mod broker;
+pub mod proxy;
+pub mod random;
