@@ -1,2 +1,13 @@
-//! Wire protocols of ringbus.
+//! Wire protocols of ringbus: bytes to meaning and back.
+//!
+//! Nothing here opens a socket, reads a clock, draws a random number or starts a thread, so every
+//! rule of a protocol can be tested, fuzzed and replayed from bytes alone.
+//!
+//! - [`wire`]: integers, strings and the [`wire::Reader`] that cannot read past its end.
+//! - [`topic`]: topic names and topic filters, parsed into types that cannot be wrong.
+//! - [`mqtt`]: MQTT 3.1, 3.1.1 and 5.0; one packet type, the version is a parameter.
 #![forbid(unsafe_code)]
+
+pub mod mqtt;
+pub mod topic;
+pub mod wire;
