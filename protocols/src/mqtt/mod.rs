@@ -19,11 +19,15 @@
 //! ```
 //!
 //! Decoding borrows from the input and allocates nothing. A decoded packet obeys every rule that
-//! its bytes alone can break. What is left
+//! its bytes alone can break; [`connection`] adds the rules of direction and order. What is left
 //! to the broker: rules that need its state or its configuration, and the syntax of topic filters
 //! (they can be refused one by one in a SUBACK).
 //!
 //! Encoders write what they are given. Fields that the version does not have are left out.
+
+pub mod alias;
+pub mod connection;
+pub mod inflight;
 
 mod error;
 mod header;
