@@ -1,7 +1,8 @@
 //! What may arrive on a connection, and when: framing, version, direction, order.
 
 use super::{
-    Auth, Connect, DecodeError, Disconnect, Frame, Packet, PropertyId, ReasonCode, Version, frame,
+    Auth, Connect, DecodeError, Disconnect, Frame, Packet, PacketType, PropertyId, ReasonCode,
+    Version, frame,
 };
 use ReasonCode as Code;
 
@@ -119,6 +120,7 @@ impl Connection {
     }
 
     fn receive_packet<'a>(&mut self, bytes: &'a [u8]) -> Result<Input<'a>, DecodeError> {
+        self.check_order(bytes)?;
         match frame(bytes, self.maximum_packet_size)? {
             Frame::Incomplete { needed } => Ok(Input::Incomplete { needed }),
             Frame::Complete {
@@ -126,14 +128,9 @@ impl Connection {
                 body,
                 length,
             } => {
-                let unexpected = DecodeError::PacketUnexpected(header.packet_type);
-                // Before CONNECT there is no version to decode anything else with.
-                let is_connect = header.packet_type == super::PacketType::Connect;
-                if self.receiver == Receiver::Server && is_connect != (self.state == State::New) {
-                    return Err(unexpected);
-                }
                 let packet = Packet::decode(header, body, self.version)?;
                 check_direction(&packet, self.receiver, self.version)?;
+                let unexpected = DecodeError::PacketUnexpected(header.packet_type);
                 self.state = self.next_state(&packet).ok_or(unexpected)?;
                 if let Packet::Connect(connect) = &packet {
                     self.version = connect.version;
@@ -141,6 +138,22 @@ impl Connection {
                 }
                 Ok(Input::Packet { packet, length })
             }
+        }
+    }
+
+    /// To a server CONNECT comes first and once. The first byte shows it: a stranger cannot make
+    /// the server wait for a large packet, and before CONNECT there is no version to decode with.
+    fn check_order(&self, bytes: &[u8]) -> Result<(), DecodeError> {
+        if self.receiver == Receiver::Client {
+            return Ok(());
+        }
+        match bytes.first().map(|first| PacketType::try_from(first >> 4)) {
+            Some(Ok(packet_type))
+                if (packet_type == PacketType::Connect) != (self.state == State::New) =>
+            {
+                Err(DecodeError::PacketUnexpected(packet_type))
+            }
+            _ => Ok(()),
         }
     }
 
