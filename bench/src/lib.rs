@@ -1,1 +1,20 @@
-//! The load generator of ringbus.
+//! The client side of ringbus: `ringbus pub`, `ringbus sub` and `ringbus bench`.
+//!
+//! It imports the wire formats and nothing of the broker: a load generator that shared code with
+//! the broker under test could share its mistakes. What needs a broker starts the binary.
+#![warn(missing_docs)]
+
+mod broker;
+mod cli;
+
+mod commands;
+mod endpoint;
+mod generator;
+mod limit;
+mod report;
+mod sys;
+
+pub use cli::{
+    BenchArgs, BenchKind, ConnectArgs, LatencyArgs, LimitArgs, LoadArgs,
+};
+pub use commands::bench_command;

@@ -1,0 +1,334 @@
+//! The broker under test: one that runs already, or one started for the occasion.
+
+use crate::cli::{Protocol, Start};
+use crate::endpoint::Endpoint;
+use crate::generator::Route;
+use crate::sys::{Usage, allowed_cpus, pin_child, pin_this_thread};
+use ringbus_protocols::mqtt::Version;
+use serde::Serialize;
+use std::io::{self, BufRead, BufReader, Read};
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc;
+use std::time::Duration;
+
+/// How long an own broker may take to listen.
+const START_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// The broker under test.
+pub struct Broker {
+    /// How to reach it
+    pub route: Route,
+    /// What it uses, if its process is known
+    pub usage: Option<Usage>,
+    own: Option<Own>,
+}
+
+/// What an own broker is started with.
+#[derive(Clone, Debug)]
+pub struct OwnBroker {
+    /// Its binary
+    pub binary: PathBuf,
+    /// `--io`
+    pub io: String,
+    /// `--shards`
+    pub shards: u16,
+    /// CPUs it may use; empty: all
+    pub cpus: Vec<usize>,
+    /// More arguments of `serve`
+    pub arguments: Vec<String>,
+}
+
+/// What the shards of an own broker said when they ended, summed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+pub struct ShardSums {
+    /// Shards
+    pub shards: u64,
+    /// Turns
+    pub turns: u64,
+    /// Batches mailed to other shards
+    pub mail_batches: u64,
+    /// Items in them
+    pub mail_items: u64,
+    /// Peers woken
+    pub wakes: u64,
+}
+
+struct Own {
+    child: Child,
+    output: mpsc::Receiver<String>,
+}
+
+impl Broker {
+    /// The broker that the flags name, or an own one; pins the calling thread as they say.
+    ///
+    /// # Errors
+    /// A bad URL, CPU or pid, or a broker that does not start.
+    pub fn from_flags(start: &Start) -> io::Result<Self> {
+        let cpus = allowed_cpus()?;
+        let broker_cpus = match (start.unpinned, start.broker_cpus.as_slice()) {
+            (true, _) => Vec::new(),
+            (false, []) if start.url.is_none() && start.shards == 1 && cpus.len() > 1 => {
+                vec![cpus[0]]
+            }
+            (false, given) => given.to_vec(),
+        };
+        let default = (!broker_cpus.is_empty()).then(|| cpus[cpus.len() - 1]);
+        let generator_cpu = start.generator_cpu.or(default);
+        let broker = match &start.url {
+            Some(url) => Self::running(url, start)?,
+            None => Self::start(&OwnBroker {
+                binary: start
+                    .broker_binary
+                    .clone()
+                    .map_or_else(std::env::current_exe, Ok)?,
+                io: start.io.clone(),
+                shards: start.shards,
+                cpus: broker_cpus,
+                arguments: start.serve_arg.clone(),
+            })?,
+        };
+        if let Some(cpu) = generator_cpu {
+            pin_this_thread(&[cpu])?;
+        }
+        let route = Route {
+            version: start.version,
+            ..broker.route.clone()
+        };
+        Ok(Self { route, ..broker })
+    }
+
+    fn running(url: &str, start: &Start) -> io::Result<Self> {
+        let (protocol, endpoint) = parse_url(url).map_err(io::Error::other)?;
+        let protocol = start.proto.unwrap_or(protocol);
+        let usage = start.pid.map(Usage::of).transpose()?;
+        let route = Route {
+            endpoint,
+            protocol,
+            version: start.version,
+        };
+        Ok(Self {
+            route,
+            usage,
+            own: None,
+        })
+    }
+
+    /// Starts an own broker on a free loopback port and waits until it listens.
+    pub fn start(own: &OwnBroker) -> io::Result<Self> {
+        let mut command = Command::new(&own.binary);
+        command.args(["serve", "--listen", "mqtt://127.0.0.1:0", "--io", &own.io]);
+        command.args(["--shards", &own.shards.to_string()]);
+        command
+            .args(["--max-connections", "1000000"])
+            .args(&own.arguments);
+        command
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        if !own.cpus.is_empty() {
+            pin_child(&mut command, &own.cpus)?;
+        }
+        let mut child = command.spawn()?;
+        let (sender, output) = mpsc::channel();
+        forward(child.stdout.take().expect("piped above"), sender.clone());
+        forward(child.stderr.take().expect("piped above"), sender);
+        let mut own = Own { child, output };
+        let port = own.wait_for_port()?;
+        let pid = i32::try_from(own.child.id()).expect("a pid fits");
+        Ok(Self {
+            route: Route {
+                endpoint: Endpoint::Tcp("127.0.0.1".into(), port),
+                protocol: Protocol::Mqtt,
+                version: Version::V3_1_1,
+            },
+            usage: Some(Usage::of(pid)?),
+            own: Some(own),
+        })
+    }
+
+    /// Ends an own broker and returns what its shards counted.
+    pub fn stop(mut self) -> Option<ShardSums> {
+        let own = self.own.take()?;
+        let lines = own.stop();
+        let mut sums = ShardSums::default();
+        for line in &lines {
+            sums.add(line);
+        }
+        (sums.shards > 0).then_some(sums)
+    }
+}
+
+impl Own {
+    fn wait_for_port(&mut self) -> io::Result<u16> {
+        let mut said = Vec::new();
+        while let Ok(line) = self.output.recv_timeout(START_TIMEOUT) {
+            if let Some(port) = line.split("mqtt://127.0.0.1:").nth(1) {
+                let digits = port
+                    .split(|c: char| !c.is_ascii_digit())
+                    .next()
+                    .unwrap_or("");
+                if let Ok(port) = digits.parse() {
+                    return Ok(port);
+                }
+            }
+            said.push(line);
+        }
+        Err(io::Error::other(format!(
+            "the broker did not start: {}",
+            said.join(" / ")
+        )))
+    }
+
+    /// Ends the process and returns the lines it had left to say.
+    fn stop(mut self) -> Vec<String> {
+        terminate(&mut self.child);
+        self.output.iter().collect()
+    }
+}
+
+impl Drop for Own {
+    fn drop(&mut self) {
+        terminate(&mut self.child);
+    }
+}
+
+/// Sends SIGTERM and waits for the end.
+pub fn terminate(child: &mut Child) {
+    if matches!(child.try_wait(), Ok(Some(_))) {
+        return;
+    }
+    crate::sys::terminate(child.id());
+    // The exit status does not matter: the measurement is over.
+    let _ = child.wait();
+}
+
+/// Sends each line of `stream` into the channel, on a thread that ends with the stream.
+fn forward(stream: impl Read + Send + 'static, lines: mpsc::Sender<String>) {
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "a blocking pipe needs its own reader"
+    )]
+    std::thread::spawn(move || {
+        for line in BufReader::new(stream).lines().map_while(Result::ok) {
+            if lines.send(line).is_err() {
+                return;
+            }
+        }
+    });
+}
+
+impl ShardSums {
+    /// Adds a line such as `shard 0: turns=5 mail_batches=2 mail_items=9 wakes=1`.
+    fn add(&mut self, line: &str) {
+        let Some((_, counts)) = line
+            .split_once("shard ")
+            .and_then(|(_, rest)| rest.split_once(": "))
+        else {
+            return;
+        };
+        let value = |name: &str| {
+            let word = counts
+                .split_whitespace()
+                .find_map(|word| word.strip_prefix(name));
+            word.and_then(|word| word.strip_prefix('=')?.parse::<u64>().ok())
+        };
+        let Some(turns) = value("turns") else { return };
+        self.shards += 1;
+        self.turns += turns;
+        self.mail_batches += value("mail_batches").unwrap_or(0);
+        self.mail_items += value("mail_items").unwrap_or(0);
+        self.wakes += value("wakes").unwrap_or(0);
+    }
+}
+
+/// Protocol and endpoint of `mqtt://host:port`, `nats://…`, `resp://…`, `redis://…` or
+/// `unix:PATH`.
+pub fn parse_url(url: &str) -> Result<(Protocol, Endpoint), String> {
+    if let Some(path) = url.strip_prefix("unix:") {
+        let path = path.strip_prefix("//").unwrap_or(path);
+        return Ok((Protocol::Mqtt, Endpoint::Unix(path.into())));
+    }
+    let (scheme, rest) = url.split_once("://").unwrap_or(("mqtt", url));
+    let (protocol, default_port) = match scheme {
+        "mqtt" | "tcp" => (Protocol::Mqtt, 1883),
+        "nats" => (Protocol::Nats, 4222),
+        "resp" | "redis" => (Protocol::Resp, 6379),
+        _ => {
+            return Err(format!(
+                "cannot speak {scheme}: try mqtt://, nats://, resp:// or unix:"
+            ));
+        }
+    };
+    let authority = rest.split('/').next().unwrap_or("");
+    Ok((protocol, parse_authority(authority, default_port)?))
+}
+
+/// `host`, `host:port`, `[v6]` or `[v6]:port`.
+pub fn parse_authority(authority: &str, default_port: u16) -> Result<Endpoint, String> {
+    let (host, port) = match authority
+        .strip_prefix('[')
+        .and_then(|rest| rest.split_once(']'))
+    {
+        Some((host, rest)) => (host, rest.strip_prefix(':')),
+        None => match authority.split_once(':') {
+            Some((host, port)) => (host, Some(port)),
+            None => (authority, None),
+        },
+    };
+    if host.is_empty() {
+        return Err(format!("no host in '{authority}'"));
+    }
+    let port = match port {
+        Some(port) => port.parse().map_err(|_| format!("'{port}' is no port"))?,
+        None => default_port,
+    };
+    Ok(Endpoint::Tcp(host.into(), port))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn tcp(host: &str, port: u16) -> Endpoint {
+        Endpoint::Tcp(host.into(), port)
+    }
+
+    #[test]
+    fn urls_name_protocol_and_endpoint() {
+        assert_eq!(
+            parse_url("nats://h").unwrap(),
+            (Protocol::Nats, tcp("h", 4222))
+        );
+        assert_eq!(
+            parse_url("redis://h:7/0").unwrap(),
+            (Protocol::Resp, tcp("h", 7))
+        );
+        assert_eq!(parse_url("h:99").unwrap(), (Protocol::Mqtt, tcp("h", 99)));
+        assert_eq!(
+            parse_url("mqtt://[::1]:5").unwrap(),
+            (Protocol::Mqtt, tcp("::1", 5))
+        );
+        let unix = Endpoint::Unix("/run/x".into());
+        assert_eq!(parse_url("unix:///run/x").unwrap(), (Protocol::Mqtt, unix));
+        assert!(parse_url("http://h").is_err());
+        assert!(parse_url("mqtt://h:port").is_err());
+        assert!(parse_url("mqtt://").is_err());
+    }
+
+    #[test]
+    fn what_the_shards_said_is_summed() {
+        let mut sums = ShardSums::default();
+        sums.add("2026 INFO shard 0: turns=5 received=9 mail_batches=2 mail_items=8 wakes=1");
+        sums.add("INFO shard 1: turns=7 received=9 mail_batches=3 mail_items=9 wakes=0");
+        sums.add("INFO a client was told: nothing");
+        let expected = ShardSums {
+            shards: 2,
+            turns: 12,
+            mail_batches: 5,
+            mail_items: 17,
+            wakes: 1,
+        };
+        assert_eq!(sums, expected);
+    }
+}

@@ -1,0 +1,228 @@
+//! The flags of `ringbus bench`.
+
+use super::bench_version;
+use clap::{Args, Subcommand, ValueEnum};
+use ringbus_protocols::mqtt::Version;
+use std::path::PathBuf;
+
+/// `ringbus bench`: load, latency, connections, and the ceiling of this machine.
+#[derive(Args, Clone, Debug)]
+pub struct BenchArgs {
+    /// What to measure
+    #[command(subcommand)]
+    pub kind: BenchKind,
+}
+
+/// What `ringbus bench` measures.
+#[derive(Subcommand, Clone, Debug)]
+pub enum BenchKind {
+    /// Each publisher has its own topic and subscriber
+    P2p(LoadArgs),
+    /// Many publishers, one subscriber with a wildcard
+    FanIn(LoadArgs),
+    /// One publisher, many subscribers
+    FanOut(LoadArgs),
+    /// Open-loop latency of many quiet pairs, or ping-pong
+    Latency(LatencyArgs),
+    /// Connections: how many per core-second, and their memory when idle
+    Connect(ConnectArgs),
+    /// A copy relay without a protocol: what this machine allows at most
+    Limit(LimitArgs),
+}
+
+/// The protocol the generator speaks.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum Protocol {
+    /// MQTT over TCP
+    #[default]
+    Mqtt,
+    /// The NATS client protocol (core NATS, no acknowledgements)
+    Nats,
+    /// Redis publish/subscribe
+    Resp,
+}
+
+/// Which broker is measured: one that runs already, or an own one.
+#[derive(Args, Clone, Debug)]
+#[command(next_help_heading = "Broker")]
+pub struct Start {
+    /// Broker to load: mqtt://HOST:PORT, nats://, resp://. Without it an own broker is started
+    #[arg(short = 'L', long, value_name = "URL")]
+    pub url: Option<String>,
+    /// Process whose CPU time and memory count (of the broker at --url)
+    #[arg(long, value_name = "PID", requires = "url")]
+    pub pid: Option<i32>,
+    /// Protocol to speak [default: the scheme of --url, else mqtt]
+    #[arg(long, value_enum)]
+    pub proto: Option<Protocol>,
+    /// MQTT version: 3.1.1 or 5
+    #[arg(long, value_name = "VERSION", default_value = "3.1.1",
+        value_parser = bench_version)]
+    pub version: Version,
+    /// Driver of the own broker: auto, ring, epoll or glommio
+    #[arg(long, value_name = "DRIVER", default_value = "auto")]
+    pub io: String,
+    /// Shards of the own broker
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub shards: u16,
+    /// One more argument for the own broker's `serve` (may be repeated)
+    #[arg(long, value_name = "ARG", allow_hyphen_values = true)]
+    pub serve_arg: Vec<String>,
+    /// Binary of the own broker [default: this one]
+    #[arg(
+        long,
+        value_name = "PATH",
+        env = "RINGBUS_BENCH_BROKER",
+        hide_env = true
+    )]
+    pub broker_binary: Option<PathBuf>,
+    /// CPUs of the own broker, as 0 or 0,1 [default: the first one if it has one shard and there are two CPUs]
+    #[arg(long, value_name = "LIST", value_delimiter = ',')]
+    pub broker_cpus: Vec<usize>,
+    /// CPU of the generator [default: the last one if the broker is pinned]
+    #[arg(long, value_name = "CPU")]
+    pub generator_cpu: Option<usize>,
+    /// Pin neither the own broker nor the generator
+    #[arg(long, conflicts_with_all = ["broker_cpus", "generator_cpu"])]
+    pub unpinned: bool,
+}
+
+/// How long is measured and how it is reported.
+#[derive(Args, Clone, Debug)]
+#[command(next_help_heading = "Measurement")]
+pub struct Measure {
+    /// Seconds measured
+    #[arg(short, long, value_name = "SECONDS", default_value_t = 5.0)]
+    pub duration: f64,
+    /// Seconds of load before the measurement starts
+    #[arg(long, value_name = "SECONDS", default_value_t = 1.0)]
+    pub warmup: f64,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// The load of `p2p`, `fan-in` and `fan-out`.
+#[derive(Args, Clone, Debug)]
+#[command(after_help = "Examples:\n  ringbus bench p2p --pubs 50\n  \
+    ringbus bench fan-out --subs 200 --io epoll\n  ringbus bench p2p --pubs 50 --rate 100000 --json\n  \
+    ringbus bench p2p --url nats://127.0.0.1:4222 --pid $(pidof nats-server)")]
+pub struct LoadArgs {
+    /// Publishers [default: 1; fan-in: 50]
+    #[arg(long, value_name = "N")]
+    pub pubs: Option<usize>,
+    /// Subscribers [default: one a topic; fan-in: 1; fan-out: 200]
+    #[arg(long, value_name = "N")]
+    pub subs: Option<usize>,
+    /// Topics [default: one a publisher]
+    #[arg(long, value_name = "N")]
+    pub topics: Option<usize>,
+    /// Topic; %i is its number
+    #[arg(long, value_name = "PATTERN", default_value = "bench/%i")]
+    pub topic: String,
+    /// Quality of service: 0, 1 or 2
+    #[arg(short, long, default_value_t = 0, value_parser = clap::value_parser!(u8).range(0..=2))]
+    pub qos: u8,
+    /// Payload bytes, at least 16
+    #[arg(long, value_name = "BYTES", default_value_t = 64)]
+    pub payload: usize,
+    /// Closed loop: unreceived messages a topic
+    #[arg(long, value_name = "N", default_value_t = 256, conflicts_with_all = ["rate", "max"])]
+    pub window: u64,
+    /// Messages a write
+    #[arg(long, value_name = "N", default_value_t = 16)]
+    pub batch: u64,
+    /// Open loop: messages a second in all, latency from the planned send time; exit 3 if not held
+    #[arg(long, value_name = "N", conflicts_with = "max")]
+    pub rate: Option<f64>,
+    /// No window: each publisher writes as fast as its socket takes it
+    #[arg(long)]
+    pub max: bool,
+    /// Broker
+    #[command(flatten)]
+    pub start: Start,
+    /// Measurement
+    #[command(flatten)]
+    pub measure: Measure,
+}
+
+/// `bench latency`.
+#[derive(Args, Clone, Debug)]
+#[command(
+    after_help = "Examples:\n  ringbus bench latency\n  ringbus bench latency --ping-pong --pairs 100"
+)]
+pub struct LatencyArgs {
+    /// Pairs of a publisher and a subscriber
+    #[arg(long, value_name = "N", default_value_t = 50)]
+    pub pairs: usize,
+    /// Messages a second, over all pairs; exit 3 if not held
+    #[arg(long, value_name = "N", default_value_t = 5000.0)]
+    pub rate: f64,
+    /// Instead of a rate: each pair sends its next message when the last one arrived
+    #[arg(long, conflicts_with = "rate")]
+    pub ping_pong: bool,
+    /// Topic; %i is its number
+    #[arg(long, value_name = "PATTERN", default_value = "bench/%i")]
+    pub topic: String,
+    /// Quality of service: 0, 1 or 2
+    #[arg(short, long, default_value_t = 0, value_parser = clap::value_parser!(u8).range(0..=2))]
+    pub qos: u8,
+    /// Payload bytes, at least 16
+    #[arg(long, value_name = "BYTES", default_value_t = 64)]
+    pub payload: usize,
+    /// Broker
+    #[command(flatten)]
+    pub start: Start,
+    /// Measurement
+    #[command(flatten)]
+    pub measure: Measure,
+}
+
+/// `bench connect`.
+#[derive(Args, Clone, Debug)]
+pub struct ConnectArgs {
+    /// Connections to open and hold
+    #[arg(long, value_name = "N", default_value_t = 10_000)]
+    pub connections: usize,
+    /// Connections opened at the same time
+    #[arg(long, value_name = "N", default_value_t = 64)]
+    pub parallel: usize,
+    /// Seconds to hold them idle before memory is read
+    #[arg(long, value_name = "SECONDS", default_value_t = 1.0)]
+    pub hold: f64,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+    /// Broker
+    #[command(flatten)]
+    pub start: Start,
+}
+
+/// `bench limit`.
+#[derive(Args, Clone, Debug)]
+pub struct LimitArgs {
+    /// Bytes the relay reads and writes at most at a time
+    #[arg(long, value_name = "BYTES", default_value_t = 65536)]
+    pub block: usize,
+    /// Pairs of connections
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub pairs: usize,
+    /// Messages a write of the generator [default: what fills a block]
+    #[arg(long, value_name = "N")]
+    pub batch: Option<u64>,
+    /// Unreceived messages a pair [default: eight writes]
+    #[arg(long, value_name = "N")]
+    pub window: Option<u64>,
+    /// Payload bytes of a message, at least 16
+    #[arg(long, value_name = "BYTES", default_value_t = 58)]
+    pub payload: usize,
+    /// CPU of the relay [default: the first one]
+    #[arg(long, value_name = "CPU")]
+    pub relay_cpu: Option<usize>,
+    /// CPU of the generator [default: the last one]
+    #[arg(long, value_name = "CPU")]
+    pub generator_cpu: Option<usize>,
+    /// Measurement
+    #[command(flatten)]
+    pub measure: Measure,
+}

@@ -1,0 +1,311 @@
+//! A non-blocking connection of the generator: bytes in to frames, frames out to bytes.
+
+use super::link::Link;
+use super::wire::{Incoming, Next, Wire};
+use crate::endpoint::Socket;
+use std::io::{self, ErrorKind, Read, Write};
+
+/// Bytes read at a time.
+const READ_BYTES: usize = 256 * 1024;
+
+/// The longest beginning of a frame that has to be kept for the next read.
+const CARRY_BYTES_MAX: usize = 128 * 1024;
+
+/// QoS 1 and 2 messages without acknowledgement at most, whatever the broker allows: packet
+/// identifiers go round, and must not meet themselves.
+const UNACKNOWLEDGED_MAX: u16 = 16 * 1024;
+
+/// Where all connections read into, one after the other.
+pub struct ReadArea(Box<[u8]>);
+
+impl ReadArea {
+    /// A new one.
+    pub fn new() -> Self {
+        Self(vec![0; CARRY_BYTES_MAX + READ_BYTES].into_boxed_slice())
+    }
+}
+
+/// One connection.
+pub struct Connection {
+    socket: Socket,
+    /// The beginning of a frame whose rest has not arrived
+    carry: Vec<u8>,
+    /// A frame understood, and how many of its bytes are still to come
+    unfinished: Option<(Incoming, usize)>,
+    out: Vec<u8>,
+    out_written: usize,
+    last_id: u16,
+    unacknowledged: u16,
+    unacknowledged_max: u16,
+}
+
+/// How a read ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ReadEnd {
+    /// There may be more
+    Open,
+    /// The broker closed the connection
+    Closed,
+}
+
+impl Connection {
+    /// A connection that was greeted and, for a subscriber, subscribed.
+    pub fn new(link: Link, receive_maximum: u16) -> io::Result<Self> {
+        let (socket, carry) = link.into_parts()?;
+        Ok(Self {
+            socket,
+            carry,
+            unfinished: None,
+            out: Vec::new(),
+            out_written: 0,
+            last_id: 0,
+            unacknowledged: 0,
+            unacknowledged_max: receive_maximum.min(UNACKNOWLEDGED_MAX),
+        })
+    }
+
+    /// The socket, to watch.
+    pub fn socket(&self) -> &Socket {
+        &self.socket
+    }
+
+    /// Whether everything written so far has left.
+    #[inline]
+    pub fn is_flushed(&self) -> bool {
+        self.out.is_empty()
+    }
+
+    /// Whether `count` more messages above QoS 0 fit into the broker's receive maximum.
+    #[inline]
+    pub fn has_room_for(&self, count: u64) -> bool {
+        u64::from(self.unacknowledged_max - self.unacknowledged)
+            >= count.min(u64::from(self.unacknowledged_max))
+    }
+
+    /// The packet identifier of the next message above QoS 0.
+    #[inline]
+    pub fn take_id(&mut self) -> u16 {
+        self.last_id = self.last_id.checked_add(1).unwrap_or(1);
+        self.unacknowledged += 1;
+        self.last_id
+    }
+
+    /// A message was acknowledged for good.
+    #[inline]
+    pub fn completed(&mut self) {
+        self.unacknowledged = self.unacknowledged.saturating_sub(1);
+    }
+
+    /// Where answers are appended; [`Self::flush`] sends them.
+    pub fn out(&mut self) -> &mut Vec<u8> {
+        &mut self.out
+    }
+
+    /// Sends `bytes`, after what is still to be sent; what the socket does not take is kept.
+    #[inline]
+    pub fn send(&mut self, bytes: &[u8]) -> io::Result<()> {
+        if !self.out.is_empty() {
+            self.out.extend_from_slice(bytes);
+            return self.flush();
+        }
+        let written = write_some(&mut self.socket, bytes)?;
+        if written < bytes.len() {
+            self.out.extend_from_slice(&bytes[written..]);
+        }
+        Ok(())
+    }
+
+    /// Sends what is kept, as far as the socket takes it.
+    pub fn flush(&mut self) -> io::Result<()> {
+        while self.out_written < self.out.len() {
+            match write_some(&mut self.socket, &self.out[self.out_written..])? {
+                0 => return Ok(()),
+                written => self.out_written += written,
+            }
+        }
+        self.out.clear();
+        self.out_written = 0;
+        Ok(())
+    }
+
+    /// Reads once and hands every frame that is complete to `take`.
+    ///
+    /// `take` may append answers to the connection's output.
+    #[inline]
+    pub fn read<W: Wire>(
+        &mut self,
+        area: &mut ReadArea,
+        mut take: impl FnMut(&mut Self, Incoming),
+    ) -> io::Result<ReadEnd> {
+        let start = CARRY_BYTES_MAX - self.carry.len();
+        area.0[start..CARRY_BYTES_MAX].copy_from_slice(&self.carry);
+        let length = match self.socket.read(&mut area.0[CARRY_BYTES_MAX..]) {
+            Ok(0) => return Ok(ReadEnd::Closed),
+            Ok(length) => length,
+            Err(error) if is_retry(&error) => return Ok(ReadEnd::Open),
+            Err(error) => return Err(error),
+        };
+        self.carry.clear();
+        self.scan::<W>(&area.0[start..CARRY_BYTES_MAX + length], &mut take)?;
+        Ok(ReadEnd::Open)
+    }
+
+    #[inline]
+    fn scan<W: Wire>(
+        &mut self,
+        mut bytes: &[u8],
+        take: &mut impl FnMut(&mut Self, Incoming),
+    ) -> io::Result<()> {
+        if let Some((incoming, missing)) = self.unfinished.take() {
+            if missing > bytes.len() {
+                self.unfinished = Some((incoming, missing - bytes.len()));
+                return Ok(());
+            }
+            take(self, incoming);
+            bytes = &bytes[missing..];
+        }
+        while let Next::Frame { length, incoming } = W::next(bytes)? {
+            if length > bytes.len() {
+                self.unfinished = Some((incoming, length - bytes.len()));
+                return Ok(());
+            }
+            take(self, incoming);
+            bytes = &bytes[length..];
+        }
+        if bytes.len() > CARRY_BYTES_MAX {
+            return Err(io::Error::new(
+                ErrorKind::InvalidData,
+                "a frame without end",
+            ));
+        }
+        self.carry.extend_from_slice(bytes);
+        Ok(())
+    }
+}
+
+/// Writes once; 0 if the socket takes nothing now.
+#[inline]
+fn write_some(socket: &mut Socket, bytes: &[u8]) -> io::Result<usize> {
+    match socket.write(bytes) {
+        Err(error) if is_retry(&error) => Ok(0),
+        result => result,
+    }
+}
+
+fn is_retry(error: &io::Error) -> bool {
+    matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::wire::{Mqtt, Shape, Stamp};
+    use super::*;
+    use std::os::unix::net::UnixStream;
+
+    fn pair() -> (Connection, UnixStream) {
+        let (ours, theirs) = UnixStream::pair().unwrap();
+        ours.set_nonblocking(true).unwrap();
+        let connection = Connection {
+            socket: Socket::Unix(ours),
+            carry: Vec::new(),
+            unfinished: None,
+            out: Vec::new(),
+            out_written: 0,
+            last_id: 0,
+            unacknowledged: 0,
+            unacknowledged_max: 10,
+        };
+        (connection, theirs)
+    }
+
+    fn messages(payload_bytes: usize) -> Vec<u8> {
+        let shape = Shape {
+            topic: "a/b",
+            qos: 1,
+            payload_bytes,
+            batch: 3,
+        };
+        let first = Stamp {
+            run: 0,
+            stream: 0,
+            sequence: 0,
+        };
+        Mqtt::<false>::template(shape).stamp(first, || 1).to_vec()
+    }
+
+    #[test]
+    fn frames_are_found_whatever_the_reads_are() {
+        for payload_bytes in [16, 40] {
+            let bytes = messages(payload_bytes);
+            for split in 1..bytes.len() {
+                let (mut connection, mut peer) = pair();
+                let mut area = ReadArea::new();
+                let mut sequences = Vec::new();
+                for part in [&bytes[..split], &bytes[split..]] {
+                    peer.write_all(part).unwrap();
+                    let take = |_: &mut Connection, incoming| match incoming {
+                        Incoming::Message { stamp, .. } => sequences.push(stamp.sequence),
+                        other => panic!("{other:?}"),
+                    };
+                    connection.read::<Mqtt<false>>(&mut area, take).unwrap();
+                }
+                assert_eq!(sequences, [0, 1, 2], "split at {split}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_large_message_counts_when_its_last_byte_is_there() {
+        let (mut connection, mut peer) = pair();
+        let mut area = ReadArea::new();
+        let bytes = messages(100_000);
+        let mut seen = 0;
+        for part in bytes.chunks(30_000) {
+            peer.write_all(part).unwrap();
+            connection
+                .read::<Mqtt<false>>(&mut area, |_, _| seen += 1)
+                .unwrap();
+            assert!(connection.carry.len() < 100, "the payload is not kept");
+        }
+        assert_eq!(seen, 3);
+    }
+
+    #[test]
+    fn what_the_socket_does_not_take_is_sent_later() {
+        let (mut connection, mut peer) = pair();
+        let bytes = vec![7; 4 << 20];
+        connection.send(&bytes).unwrap();
+        assert!(!connection.is_flushed());
+        connection.send(&[8]).unwrap();
+        let mut received = Vec::new();
+        let mut chunk = vec![0; 1 << 20];
+        while received.len() < bytes.len() + 1 {
+            let length = peer.read(&mut chunk).unwrap();
+            received.extend_from_slice(&chunk[..length]);
+            connection.flush().unwrap();
+        }
+        assert!(connection.is_flushed());
+        assert_eq!(received[bytes.len()], 8);
+    }
+
+    #[test]
+    fn packet_identifiers_skip_zero_and_respect_the_receive_maximum() {
+        let (mut connection, _peer) = pair();
+        connection.last_id = u16::MAX - 1;
+        assert_eq!(connection.take_id(), u16::MAX);
+        assert_eq!(connection.take_id(), 1);
+        assert!(connection.has_room_for(8) && !connection.has_room_for(9));
+        connection.completed();
+        assert!(connection.has_room_for(9));
+    }
+
+    #[test]
+    fn the_end_of_the_stream_is_told() {
+        let (mut connection, peer) = pair();
+        drop(peer);
+        let end = connection
+            .read::<Mqtt<false>>(&mut ReadArea::new(), |_, _| {})
+            .unwrap();
+        assert_eq!(end, ReadEnd::Closed);
+    }
+}

@@ -1,0 +1,263 @@
+//! A validated load, and who publishes and subscribes what in it.
+
+use super::wire::STAMP_BYTES;
+use crate::cli::Protocol;
+use crate::endpoint::Endpoint;
+use ringbus_protocols::mqtt::Version;
+
+/// Streams times subscribers the generator keeps books of.
+const TRACKS_MAX: usize = 8 << 20;
+
+/// Who receives what.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Each topic has its own subscribers
+    PointToPoint,
+    /// Every subscriber has one wildcard filter over all topics
+    FanIn,
+    /// Every subscriber subscribes to each topic by name
+    FanOut,
+}
+
+/// When messages leave.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Pacing {
+    /// At most so many unreceived messages a topic
+    Window(u64),
+    /// So many messages a second in all
+    Rate(f64),
+    /// As fast as the sockets take them
+    Unbounded,
+    /// The next one when the last one arrived, each with its latency
+    PingPong,
+}
+
+/// A load.
+#[derive(Clone, Debug)]
+pub struct Load {
+    /// Who receives what
+    pub kind: Kind,
+    /// Publisher connections
+    pub publishers: usize,
+    /// Subscriber connections
+    pub subscribers: usize,
+    /// Topics
+    pub topics: usize,
+    /// Topic pattern, `%i` for the number
+    pub topic: String,
+    /// Quality of service
+    pub qos: u8,
+    /// Payload bytes
+    pub payload_bytes: usize,
+    /// When messages leave
+    pub pacing: Pacing,
+    /// Messages a write
+    pub batch: u64,
+    /// Nanoseconds before the measurement
+    pub warmup: u64,
+    /// Nanoseconds measured
+    pub duration: u64,
+}
+
+/// How to reach the broker.
+#[derive(Clone, Debug)]
+pub struct Route {
+    /// Where it listens
+    pub endpoint: Endpoint,
+    /// What it speaks
+    pub protocol: Protocol,
+    /// In which version
+    pub version: Version,
+}
+
+impl Load {
+    /// Checks that the numbers fit together; the error names the flag.
+    pub fn validate(self) -> Result<Self, String> {
+        let counts = [
+            ("pubs", self.publishers),
+            ("subs", self.subscribers),
+            ("topics", self.topics),
+        ];
+        if let Some((flag, _)) = counts.iter().find(|(_, count)| *count == 0) {
+            return Err(format!("--{flag} must be at least 1"));
+        }
+        if self.payload_bytes < STAMP_BYTES {
+            return Err(format!(
+                "--payload must be at least {STAMP_BYTES}: the stamp is in it"
+            ));
+        }
+        if self.payload_bytes > 200 << 20 {
+            return Err("--payload must be at most 200 MiB".into());
+        }
+        if self.topics > 1 && !self.topic.contains("%i") {
+            return Err("--topic needs %i when there are several topics".into());
+        }
+        if self.topic.is_empty() || self.topic.len() > 1000 || self.topic.contains(['+', '#', '\0'])
+        {
+            return Err("--topic must be a topic of 1 to 1000 bytes without wildcards".into());
+        }
+        if self.batch == 0 || self.batch > 65536 {
+            return Err("--batch must be between 1 and 65536".into());
+        }
+        if matches!(self.pacing, Pacing::Window(window) if window < self.batch) {
+            return Err("--window must not be less than --batch".into());
+        }
+        if matches!(self.pacing, Pacing::Rate(rate) if !(1.0..=1e9).contains(&rate)) {
+            return Err("--rate must be between 1 and 1000000000".into());
+        }
+        if self.streams().saturating_mul(self.subscribers) > TRACKS_MAX {
+            return Err("too many publishers times subscribers to verify each".into());
+        }
+        if self.duration == 0 {
+            return Err("--duration must be above 0".into());
+        }
+        Ok(self)
+    }
+
+    /// Streams: one for each publisher, or for each topic if there are more.
+    pub fn streams(&self) -> usize {
+        self.publishers.max(self.topics)
+    }
+
+    /// The publisher connection of a stream.
+    pub fn publisher_of(&self, stream: usize) -> usize {
+        stream % self.publishers
+    }
+
+    /// The topic number of a stream.
+    pub fn topic_of(&self, stream: usize) -> usize {
+        stream % self.topics
+    }
+
+    /// The name of a topic.
+    pub fn topic_name(&self, topic: usize) -> String {
+        self.topic.replace("%i", &topic.to_string())
+    }
+
+    /// Whether a subscriber receives a topic.
+    pub fn receives(&self, subscriber: usize, topic: usize) -> bool {
+        match self.kind {
+            Kind::FanIn | Kind::FanOut => true,
+            Kind::PointToPoint if self.topics >= self.subscribers => {
+                topic % self.subscribers == subscriber
+            }
+            Kind::PointToPoint => subscriber % self.topics == topic,
+        }
+    }
+
+    /// The filters of a subscriber.
+    pub fn filters(&self, subscriber: usize) -> Vec<String> {
+        if self.kind == Kind::FanIn && self.topic.contains("%i") {
+            return vec![self.wildcard()];
+        }
+        let topics = (0..self.topics).filter(|&topic| self.receives(subscriber, topic));
+        topics.map(|topic| self.topic_name(topic)).collect()
+    }
+
+    /// The pattern with `+` for each level that holds the number.
+    fn wildcard(&self) -> String {
+        let level = |level: &str| {
+            if level.contains("%i") {
+                "+".into()
+            } else {
+                level.to_string()
+            }
+        };
+        self.topic
+            .split('/')
+            .map(level)
+            .collect::<Vec<String>>()
+            .join("/")
+    }
+
+    /// Subscribers of a stream's topic.
+    pub fn subscribers_of(&self, stream: usize) -> usize {
+        let topic = self.topic_of(stream);
+        (0..self.subscribers)
+            .filter(|&subscriber| self.receives(subscriber, topic))
+            .count()
+    }
+
+    /// Unreceived messages a stream may have: its share of its topic's window.
+    pub fn stream_window(&self, window: u64) -> u64 {
+        let sharing = self.streams().div_ceil(self.topics) as u64;
+        (window / sharing).max(self.batch)
+    }
+}
+
+#[cfg(test)]
+pub mod tests {
+    use super::*;
+
+    /// A small closed-loop load.
+    pub fn small(kind: Kind, publishers: usize, subscribers: usize, topics: usize) -> Load {
+        Load {
+            kind,
+            publishers,
+            subscribers,
+            topics,
+            topic: "bench/%i".into(),
+            qos: 0,
+            payload_bytes: 64,
+            pacing: Pacing::Window(256),
+            batch: 16,
+            warmup: 0,
+            duration: 1_000_000,
+        }
+    }
+
+    #[test]
+    fn pairs_have_one_subscriber_a_stream() {
+        let load = small(Kind::PointToPoint, 50, 50, 50);
+        assert!((0..50).all(|stream| load.subscribers_of(stream) == 1));
+        assert_eq!(load.filters(7), ["bench/7"]);
+        assert_eq!(load.publisher_of(7), 7);
+    }
+
+    #[test]
+    fn more_topics_than_publishers_make_several_streams_a_publisher() {
+        let load = small(Kind::PointToPoint, 2, 4, 8);
+        assert_eq!(load.streams(), 8);
+        assert_eq!(load.publisher_of(5), 1);
+        assert_eq!(load.filters(1), ["bench/1", "bench/5"]);
+    }
+
+    #[test]
+    fn more_subscribers_than_topics_share_a_topic() {
+        let load = small(Kind::PointToPoint, 1, 3, 1);
+        assert_eq!(load.subscribers_of(0), 3);
+        assert_eq!(load.filters(2), ["bench/0"]);
+    }
+
+    #[test]
+    fn fan_in_subscribes_by_wildcard_and_fan_out_by_name() {
+        assert_eq!(small(Kind::FanIn, 50, 1, 50).filters(0), ["bench/+"]);
+        let fan_out = small(Kind::FanOut, 1, 200, 1);
+        assert_eq!(fan_out.filters(199), ["bench/0"]);
+        assert_eq!(fan_out.subscribers_of(0), 200);
+    }
+
+    #[test]
+    fn publishers_of_one_topic_share_its_window() {
+        let load = small(Kind::PointToPoint, 4, 1, 1);
+        assert_eq!(load.stream_window(256), 64);
+        assert_eq!(load.stream_window(16), 16);
+    }
+
+    #[test]
+    fn numbers_that_do_not_fit_are_refused_with_the_flag() {
+        let refuse = |change: fn(&mut Load), flag: &str| {
+            let mut load = small(Kind::PointToPoint, 2, 2, 2);
+            change(&mut load);
+            let error = load.validate().unwrap_err();
+            assert!(error.contains(flag), "{error}");
+        };
+        refuse(|load| load.publishers = 0, "--pubs");
+        refuse(|load| load.payload_bytes = 15, "--payload");
+        refuse(|load| load.topic = "bench".into(), "--topic");
+        refuse(|load| load.pacing = Pacing::Window(15), "--window");
+        refuse(|load| load.pacing = Pacing::Rate(0.0), "--rate");
+        refuse(|load| load.batch = 0, "--batch");
+        assert!(small(Kind::FanIn, 50, 1, 50).validate().is_ok());
+    }
+}

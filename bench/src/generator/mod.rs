@@ -1,0 +1,20 @@
+//! The load generator: one thread, one epoll loop, every message verified.
+
+mod books;
+mod connect;
+mod connection;
+mod link;
+mod load;
+mod pace;
+mod run;
+mod stream;
+mod verify;
+mod wire;
+
+pub use connect::{ConnectOutcome, open_and_hold};
+#[cfg(test)]
+pub use load::tests::small as small_of;
+pub use load::{Kind, Load, Pacing, Route};
+pub use run::{Outcome, run, run_raw};
+#[cfg(test)]
+pub use verify::Tally;
