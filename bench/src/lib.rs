@@ -6,7 +6,7 @@
 
 mod broker;
 mod cli;
-
+mod client;
 mod commands;
 mod endpoint;
 mod generator;
@@ -15,6 +15,7 @@ mod report;
 mod sys;
 
 pub use cli::{
-    BenchArgs, BenchKind, ConnectArgs, LatencyArgs, LimitArgs, LoadArgs,
+    BenchArgs, BenchKind, ConnectArgs, LatencyArgs, LimitArgs, LoadArgs, PubArgs, SubArgs,
 };
+pub use client::{pub_command, sub_command};
 pub use commands::bench_command;
