@@ -3,5 +3,6 @@
 pub mod base;
 pub mod cli;
 pub mod config;
+pub mod io;
 pub mod mailbox;
 pub mod pubsub;
