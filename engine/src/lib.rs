@@ -5,4 +5,7 @@ pub mod cli;
 pub mod config;
 pub mod io;
 pub mod mailbox;
+pub mod metrics;
 pub mod pubsub;
+pub mod session;
+pub mod shard;

@@ -20,25 +20,30 @@ impl fmt::Display for ShardId {
     }
 }
 
-/// A connection of one shard: its slot, and which occupant of that slot.
-///
-/// The generation makes a late completion of a closed connection harmless to its successor.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub struct ConnId {
-    /// The slot in the shard's table of connections.
+/// A place in one shard's [`Slab`](super::Slab): its slot, and which occupant of that slot.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Key {
+    /// The slot.
     pub index: u32,
     /// How often the slot had been given out before.
     pub generation: u32,
 }
 
-impl ConnId {
+/// A connection of one shard. The generation makes a late completion of a closed connection
+/// harmless to its successor.
+pub type ConnId = Key;
+
+/// A session of one shard, connected or not.
+pub type SessionId = Key;
+
+impl Key {
     /// One word that holds both, generation in the upper half.
     #[must_use]
     pub fn to_u64(self) -> u64 {
         u64::from(self.generation) << 32 | u64::from(self.index)
     }
 
-    /// The reverse of [`ConnId::to_u64`].
+    /// The reverse of [`Key::to_u64`].
     #[must_use]
     pub fn from_u64(word: u64) -> Self {
         let low = u32::try_from(word & u64::from(u32::MAX)).expect("masked to 32 bits");

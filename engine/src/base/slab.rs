@@ -1,6 +1,6 @@
 //! A slab whose keys carry a generation, so that a stale key finds nothing.
 
-use super::ConnId;
+use super::Key;
 
 /// Values in slots that are reused; each reuse has the next generation.
 #[derive(Debug)]
@@ -28,7 +28,7 @@ impl<T> Default for Slab<T> {
 
 impl<T> Slab<T> {
     /// Puts the value of `make`, which is told its key, into a free slot.
-    pub fn insert_with(&mut self, make: impl FnOnce(ConnId) -> T) -> ConnId {
+    pub fn insert_with(&mut self, make: impl FnOnce(Key) -> T) -> Key {
         let index = self.free.pop().unwrap_or_else(|| {
             self.slots.push(Slot {
                 generation: 0,
@@ -37,7 +37,7 @@ impl<T> Slab<T> {
             u32::try_from(self.slots.len() - 1).expect("fewer than 2^32 slots fit in memory")
         });
         let slot = &mut self.slots[index as usize];
-        let key = ConnId {
+        let key = Key {
             index,
             generation: slot.generation,
         };
@@ -47,7 +47,7 @@ impl<T> Slab<T> {
     }
 
     /// Takes the value out; its key finds nothing from here on.
-    pub fn remove(&mut self, key: ConnId) -> Option<T> {
+    pub fn remove(&mut self, key: Key) -> Option<T> {
         let slot = self.slots.get_mut(key.index as usize)?;
         if slot.generation != key.generation {
             return None;
@@ -62,7 +62,7 @@ impl<T> Slab<T> {
     /// The value under a key that is not stale.
     #[inline]
     #[must_use]
-    pub fn get(&self, key: ConnId) -> Option<&T> {
+    pub fn get(&self, key: Key) -> Option<&T> {
         let slot = self.slots.get(key.index as usize)?;
         if slot.generation == key.generation {
             slot.value.as_ref()
@@ -73,7 +73,7 @@ impl<T> Slab<T> {
 
     /// The value under a key that is not stale, to change it.
     #[inline]
-    pub fn get_mut(&mut self, key: ConnId) -> Option<&mut T> {
+    pub fn get_mut(&mut self, key: Key) -> Option<&mut T> {
         let slot = self.slots.get_mut(key.index as usize)?;
         if slot.generation == key.generation {
             slot.value.as_mut()
@@ -95,14 +95,14 @@ impl<T> Slab<T> {
     }
 
     /// Every key in use, in slot order.
-    pub fn keys(&self) -> impl Iterator<Item = ConnId> + '_ {
+    pub fn keys(&self) -> impl Iterator<Item = Key> + '_ {
         self.slots
             .iter()
             .enumerate()
             .filter(|(_, slot)| slot.value.is_some())
             .map(|(at, slot)| {
                 let index = u32::try_from(at).expect("insert_with keeps indices in 32 bits");
-                ConnId {
+                Key {
                     index,
                     generation: slot.generation,
                 }

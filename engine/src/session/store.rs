@@ -1,0 +1,81 @@
+//! The sessions of one shard, by key and by client identifier.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use super::Session;
+use crate::base::{SessionId, Slab};
+
+/// The sessions whose home is this shard.
+#[derive(Debug)]
+pub struct SessionStore {
+    by_client_id: HashMap<Arc<str>, SessionId, ahash::RandomState>,
+    sessions: Slab<Session>,
+    hasher: ahash::RandomState,
+}
+
+impl SessionStore {
+    /// None yet. Client identifiers are chosen by strangers: `hasher` is seeded.
+    #[must_use]
+    pub fn new(hasher: ahash::RandomState) -> Self {
+        let by_client_id = HashMap::with_hasher(hasher.clone());
+        Self {
+            by_client_id,
+            sessions: Slab::default(),
+            hasher,
+        }
+    }
+
+    /// The session of a client identifier.
+    #[must_use]
+    pub fn find(&self, client_id: &str) -> Option<SessionId> {
+        self.by_client_id.get(client_id).copied()
+    }
+
+    /// A new session under an identifier that has none.
+    pub fn create(&mut self, client_id: &str) -> SessionId {
+        let client_id: Arc<str> = client_id.into();
+        let session = Session::new(client_id.clone(), self.hasher.clone());
+        let id = self.sessions.insert_with(|_| session);
+        let before = self.by_client_id.insert(client_id, id);
+        assert!(before.is_none(), "a client identifier has one session");
+        id
+    }
+
+    /// Takes a session out.
+    pub fn remove(&mut self, id: SessionId) -> Option<Session> {
+        let session = self.sessions.remove(id)?;
+        self.by_client_id.remove(&session.client_id);
+        Some(session)
+    }
+
+    /// A session, unless it has ended.
+    #[inline]
+    #[must_use]
+    pub fn get(&self, id: SessionId) -> Option<&Session> {
+        self.sessions.get(id)
+    }
+
+    /// A session to change, unless it has ended.
+    #[inline]
+    pub fn get_mut(&mut self, id: SessionId) -> Option<&mut Session> {
+        self.sessions.get_mut(id)
+    }
+
+    /// How many there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.sessions.len()
+    }
+
+    /// Whether there is none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.sessions.is_empty()
+    }
+
+    /// The keys of all sessions.
+    pub fn keys(&self) -> impl Iterator<Item = SessionId> + '_ {
+        self.sessions.keys()
+    }
+}

@@ -1,0 +1,71 @@
+//! What a shard must know, already validated.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use crate::base::Nanos;
+use crate::pubsub::Partitioner;
+
+/// The settings of every shard of one process.
+#[derive(Clone, Debug)]
+pub struct ShardConfig {
+    /// How many shards there are, 1 to [`limits::SHARDS_MAX`](crate::base::limits::SHARDS_MAX).
+    pub shards: u16,
+    /// The largest packet a client may send, in bytes, header included.
+    pub max_packet_size: u32,
+    /// Bytes that wait for one client at most: unsent output, and its queue of QoS 1 and 2.
+    pub queue_bytes: usize,
+    /// How long a connection may live before its CONNECT.
+    pub connect_timeout: Nanos,
+    /// Unacknowledged QoS 1 and 2 publishes that a v5 client may have under way, 1 or more.
+    pub receive_maximum: u16,
+    /// Topic aliases that a v5 client may set up.
+    pub topic_alias_maximum: u16,
+    /// The longest paced wait in microseconds; 0 turns pacing off.
+    pub pace_us_max: u32,
+    /// Which shard owns a topic.
+    pub partitioner: Arc<Partitioner>,
+    /// The hash of everything a stranger may choose, the same on every shard of the process.
+    pub hasher: ahash::RandomState,
+    /// The connections of the whole process, against their maximum.
+    pub admission: Arc<Admission>,
+}
+
+/// Counts the connections of a process against the most it takes. A count, not a lock.
+#[derive(Debug)]
+pub struct Admission {
+    open: AtomicUsize,
+    max: usize,
+}
+
+impl Admission {
+    /// Nothing open, `max` allowed.
+    #[must_use]
+    pub fn new(max: usize) -> Self {
+        Self {
+            open: AtomicUsize::new(0),
+            max,
+        }
+    }
+
+    /// Takes a place, unless all are taken.
+    pub(crate) fn enter(&self) -> bool {
+        if self.open.fetch_add(1, Ordering::Relaxed) < self.max {
+            return true;
+        }
+        self.open.fetch_sub(1, Ordering::Relaxed);
+        false
+    }
+
+    /// Gives a place back.
+    pub(crate) fn leave(&self) {
+        let before = self.open.fetch_sub(1, Ordering::Relaxed);
+        assert!(before > 0, "a connection leaves once");
+    }
+
+    /// Connections that are open now.
+    #[must_use]
+    pub fn open(&self) -> usize {
+        self.open.load(Ordering::Relaxed)
+    }
+}

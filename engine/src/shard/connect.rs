@@ -1,0 +1,282 @@
+//! CONNECT: where the client belongs, whose session it is, and what it gets to know.
+
+use ringbus_protocols::mqtt::{
+    ConnAck, Connect, FixedHeader, Packet, PacketType, PropertiesBuf, Property, ReasonCode,
+    Version, Will,
+};
+
+use super::Shard;
+use super::connection::{Connection, Flow};
+use super::message::{Handoff, Mail};
+use super::receive::Handled;
+use crate::base::limits::INFLIGHT_MAX;
+use crate::base::{ConnId, Nanos, SessionId, ShardId};
+use crate::mailbox::Class;
+use crate::pubsub::{Message, PublisherId, Stored};
+use crate::session::{NEVER_EXPIRES, StoredWill};
+
+const ASSIGNED_PREFIX: &str = "auto-";
+const PROTOCOL_LEVEL_V5: u8 = 5;
+
+impl Shard {
+    /// Anything but CONNECT closes a new connection [MQTT311-3.1.0-1] [MQTT5-3.1.0-1].
+    pub(super) fn on_first_packet(
+        &mut self,
+        id: ConnId,
+        header: FixedHeader,
+        body: &[u8],
+    ) -> Handled {
+        if header.packet_type != PacketType::Connect {
+            return Err(ReasonCode::ProtocolError);
+        }
+        let packet = Packet::decode(header, body, Version::V5).map_err(|error| error.reason())?;
+        let Packet::Connect(connect) = packet else {
+            return Err(ReasonCode::ProtocolError);
+        };
+        self.on_connect(id, &connect)
+    }
+
+    fn on_connect(&mut self, id: ConnId, connect: &Connect<'_>) -> Handled {
+        let Some(conn) = self.connections.get_mut(id) else {
+            return Ok(Flow::Gone);
+        };
+        conn.version = connect.version;
+        if connect.properties.authentication_method().is_some() {
+            return Err(ReasonCode::BadAuthenticationMethod);
+        }
+        let mut assigned = None;
+        if connect.client_id.is_empty() {
+            // [MQTT311-3.1.3-8]: without an identifier there is nothing to come back to.
+            let may_assign = match connect.version {
+                Version::V3_1 => false,
+                Version::V3_1_1 => connect.clean_start,
+                Version::V5 => true,
+            };
+            if !may_assign {
+                return Err(ReasonCode::ClientIdentifierNotValid);
+            }
+            assigned = Some(self.assign_client_id());
+        } else {
+            let home = self.home_of(connect.client_id);
+            if home != self.id {
+                return Ok(Flow::Handoff(home));
+            }
+        }
+        let client_id = assigned.as_deref().unwrap_or(connect.client_id);
+        let (session, present) = self.open_session(client_id, connect);
+        self.bind(id, session, connect);
+        self.send_connack(id, connect, present, assigned.as_deref());
+        self.pump(session);
+        Ok(Flow::Continue)
+    }
+
+    /// The shard whose sessions include that client identifier.
+    fn home_of(&self, client_id: &str) -> ShardId {
+        let home = self.config.hasher.hash_one(client_id) % u64::from(self.config.shards);
+        ShardId(u16::try_from(home).expect("a remainder by a u16 fits"))
+    }
+
+    /// An identifier that nobody has and that belongs here [MQTT5-3.1.3-6].
+    fn assign_client_id(&mut self) -> String {
+        loop {
+            let client_id = format!("{ASSIGNED_PREFIX}{:016x}", self.random.u64(..));
+            if self.home_of(&client_id) == self.id && self.sessions.find(&client_id).is_none() {
+                return client_id;
+            }
+        }
+    }
+
+    /// The session to go on with, and whether it was there before. A connection that has it is
+    /// taken over [MQTT5-3.1.4-3], a Clean Start discards it [MQTT5-3.1.2-4].
+    fn open_session(&mut self, client_id: &str, connect: &Connect<'_>) -> (SessionId, bool) {
+        if let Some(old) = self.sessions.find(client_id)
+            && let Some(conn) = self.sessions.get(old).and_then(|session| session.conn)
+        {
+            self.close(conn, Some(ReasonCode::SessionTakenOver), true);
+        }
+        match self.sessions.find(client_id) {
+            Some(old) if connect.clean_start => self.end_session(old),
+            Some(old) => return (old, true),
+            None => {}
+        }
+        (self.sessions.create(client_id), false)
+    }
+
+    /// Ties connection and session together, with everything CONNECT said.
+    fn bind(&mut self, id: ConnId, session_id: SessionId, connect: &Connect<'_>) {
+        let will = connect
+            .will
+            .as_ref()
+            .map(|will| Box::new(self.store_will(session_id, will)));
+        let conn = self.connections.get_mut(id).expect("CONNECT came on it");
+        let adopted = conn.is_adopted;
+        conn.session = Some(session_id);
+        conn.last_received = self.now;
+        conn.patience = Nanos::from_millis(u64::from(connect.keep_alive_seconds) * 1_500);
+        let properties = &connect.properties;
+        conn.max_packet_size = properties.maximum_packet_size().unwrap_or(u32::MAX);
+        conn.wants_problem_information = properties.request_problem_information().unwrap_or(true);
+        let session = self
+            .sessions
+            .get_mut(session_id)
+            .expect("it was just opened");
+        session.conn = Some(id);
+        session.will = will;
+        session.expiry_seconds = match connect.version {
+            Version::V5 => properties.session_expiry_interval().unwrap_or(0),
+            _ if connect.clean_start => 0,
+            _ => NEVER_EXPIRES,
+        };
+        let window = properties
+            .receive_maximum()
+            .unwrap_or(INFLIGHT_MAX)
+            .min(INFLIGHT_MAX);
+        session.outbound.restart(window);
+        self.arm_connection(id);
+        if !adopted {
+            self.effects.established.push(id);
+        }
+        self.counters.connects += 1;
+    }
+
+    fn store_will(&self, session: SessionId, will: &Will<'_>) -> StoredWill {
+        let mut properties = Vec::new();
+        for property in will.properties.iter() {
+            if !matches!(
+                property,
+                Property::WillDelayInterval(_) | Property::MessageExpiryInterval(_)
+            ) {
+                property.encode(&mut properties);
+            }
+        }
+        let message = Message {
+            topic: will.topic.as_str(),
+            payload: will.payload,
+            properties: &properties,
+            qos: will.qos,
+            retain: will.retain,
+            expires_at: Nanos::MAX,
+            publisher: PublisherId::new(self.id, session),
+        };
+        StoredWill {
+            message: Stored::new(&message),
+            delay_seconds: will.properties.will_delay_interval().unwrap_or(0),
+            expiry_seconds: will.properties.message_expiry_interval(),
+            due_at: None,
+        }
+    }
+
+    fn send_connack(
+        &mut self,
+        id: ConnId,
+        connect: &Connect<'_>,
+        present: bool,
+        assigned: Option<&str>,
+    ) {
+        let mut properties = PropertiesBuf::new();
+        if connect.version == Version::V5 {
+            if self.config.receive_maximum < u16::MAX {
+                properties.push(Property::ReceiveMaximum(self.config.receive_maximum));
+            }
+            properties.push(Property::MaximumPacketSize(self.config.max_packet_size));
+            if self.config.topic_alias_maximum > 0 {
+                properties.push(Property::TopicAliasMaximum(self.config.topic_alias_maximum));
+            }
+            if let Some(client_id) = assigned {
+                properties.push(Property::AssignedClientIdentifier(client_id));
+            }
+            properties.push(Property::SharedSubscriptionAvailable(false));
+        }
+        let connack = ConnAck {
+            session_present: present,
+            reason: ReasonCode::Success,
+            properties: properties.as_properties(),
+        };
+        let Some(conn) = self.connections.get_mut(id) else {
+            return;
+        };
+        connack.encode(connect.version, self.outgoing.open(conn));
+    }
+
+    /// Refuses a connection that has no session yet. `bytes` start at the offending packet: a
+    /// CONNECT of a known shape is answered, anything else just closed [MQTT5-4.13.1-1].
+    pub(super) fn refuse(&mut self, id: ConnId, reason: ReasonCode, bytes: &[u8]) {
+        let Some(conn) = self.connections.get_mut(id) else {
+            return;
+        };
+        if let Some(version) = answer_version(bytes, reason) {
+            let connack = ConnAck {
+                session_present: false,
+                reason,
+                properties: Default::default(),
+            };
+            connack.encode(version, self.outgoing.open(conn));
+        }
+        self.close(id, None, false);
+    }
+
+    pub(super) fn mail_handoff(&mut self, home: ShardId, conn: Connection, received: Vec<u8>) {
+        let handoff = Handoff {
+            socket: conn.socket,
+            peer: conn.peer,
+            connect_deadline: conn.patience,
+            received,
+        };
+        self.counters.handoffs += 1;
+        self.outboxes
+            .control(home, Class::Ack, Mail::Handoff(Box::new(handoff)));
+    }
+
+    /// A connection comes home: it counts from its CONNECT, which is handled here.
+    pub(super) fn adopt(&mut self, handoff: Handoff) {
+        let deadline = handoff.connect_deadline;
+        let id = self.insert_connection(handoff.socket, handoff.peer, deadline);
+        self.effects.adopted.push((id, handoff.socket));
+        let Some(conn) = self.connections.get_mut(id) else {
+            return;
+        };
+        conn.is_adopted = true;
+        if self.draining {
+            self.close(id, None, false);
+            return;
+        }
+        let taken = self.on_bytes(id, &handoff.received);
+        if let Some(conn) = self.connections.get_mut(id) {
+            conn.backlog.extend_from_slice(&handoff.received[taken..]);
+        }
+    }
+}
+
+/// The version in which to answer a CONNECT that is refused, if it can be told.
+fn answer_version(bytes: &[u8], reason: ReasonCode) -> Option<Version> {
+    const CONNECT: u8 = 0x10;
+    if bytes.first() != Some(&CONNECT) {
+        return None;
+    }
+    let varint = bytes[1..]
+        .iter()
+        .take(4)
+        .position(|byte| byte & 0x80 == 0)?
+        + 1;
+    let body = bytes.get(1 + varint..)?;
+    let name_len = usize::from(u16::from_be_bytes([*body.first()?, *body.get(1)?]));
+    let name = body.get(2..2 + name_len)?;
+    let level = *body.get(2 + name_len)?;
+    match name {
+        b"MQTT" if level == PROTOCOL_LEVEL_V5 => Some(Version::V5),
+        // [MQTT311-3.1.2-2] wants an answer to an unknown level, v3 has none for malformed packets.
+        b"MQTT" | b"MQIsdp" if has_v3_code(reason) => Some(Version::V3_1_1),
+        _ => None,
+    }
+}
+
+fn has_v3_code(reason: ReasonCode) -> bool {
+    matches!(
+        reason,
+        ReasonCode::UnsupportedProtocolVersion
+            | ReasonCode::ClientIdentifierNotValid
+            | ReasonCode::ServerUnavailable
+            | ReasonCode::BadUserNameOrPassword
+            | ReasonCode::NotAuthorized
+    )
+}

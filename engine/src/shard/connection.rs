@@ -1,0 +1,250 @@
+//! One client's connection, and the buffers that connections share.
+
+use std::collections::VecDeque;
+
+use ringbus_protocols::mqtt::{PacketIdentifier, ReasonCode, Version};
+
+use super::Output;
+use crate::base::limits::{POOLED_OUTPUT_BYTES_MAX, POOLED_OUTPUTS_MAX};
+use crate::base::{ConnId, Nanos, Peer, SessionId, ShardId, Socket};
+
+/// A connection from accept to close.
+#[derive(Debug)]
+pub(super) struct Connection {
+    pub(super) id: ConnId,
+    pub(super) socket: Socket,
+    pub(super) peer: Peer,
+    pub(super) version: Version,
+    /// `None` before CONNECT.
+    pub(super) session: Option<SessionId>,
+    /// Before CONNECT: when it must have come. After: how long the client may be silent.
+    pub(super) patience: Nanos,
+    pub(super) last_received: Nanos,
+    /// Bytes that came but make no whole packet yet, or had to wait.
+    pub(super) backlog: Vec<u8>,
+    pub(super) output: Output,
+    spliced_bytes: usize,
+    /// Bytes that the driver has taken and not yet sent.
+    in_flight: usize,
+    dirty: bool,
+    pub(super) paused: bool,
+    /// Handed here by another shard.
+    pub(super) is_adopted: bool,
+    /// When its timer fires; [`Nanos::MAX`] if it has none.
+    pub(super) armed_at: Nanos,
+    /// The largest packet the client takes.
+    pub(super) max_packet_size: u32,
+    /// Whether the client wants reason strings and user properties [MQTT5-3.1.2-29].
+    pub(super) wants_problem_information: bool,
+    pub(super) aliases: Option<Box<Aliases>>,
+    pub(super) acks: AckQueue,
+}
+
+/// Topic aliases that the client set up.
+pub(super) type Aliases = std::collections::HashMap<u16, Box<str>, ahash::RandomState>;
+
+impl Connection {
+    pub(super) fn new(id: ConnId, socket: Socket, peer: Peer, deadline: Nanos) -> Self {
+        Self {
+            id,
+            socket,
+            peer,
+            version: Version::V5,
+            session: None,
+            patience: deadline,
+            last_received: Nanos::ZERO,
+            backlog: Vec::new(),
+            output: Output::default(),
+            spliced_bytes: 0,
+            in_flight: 0,
+            dirty: false,
+            paused: false,
+            is_adopted: false,
+            armed_at: Nanos::MAX,
+            max_packet_size: u32::MAX,
+            wants_problem_information: true,
+            aliases: None,
+            acks: AckQueue::default(),
+        }
+    }
+
+    /// Bytes that wait for the client.
+    #[inline]
+    pub(super) fn queued_bytes(&self) -> usize {
+        self.in_flight + self.output.bytes.len() + self.spliced_bytes
+    }
+
+    /// When to close it if nothing comes; [`Nanos::MAX`] for never.
+    pub(super) fn deadline(&self) -> Nanos {
+        match self.session {
+            None => self.patience,
+            Some(_) if self.patience == Nanos::ZERO => Nanos::MAX,
+            Some(_) => self.last_received + self.patience,
+        }
+    }
+}
+
+/// What connections share: spare buffers, and the list of those with something to send.
+#[derive(Debug, Default)]
+pub(super) struct Outgoing {
+    spare: Vec<Output>,
+    dirty: VecDeque<ConnId>,
+}
+
+impl Outgoing {
+    /// The connection's buffer to append to.
+    #[inline]
+    pub(super) fn open<'a>(&mut self, conn: &'a mut Connection) -> &'a mut Vec<u8> {
+        self.mark(conn);
+        &mut conn.output.bytes
+    }
+
+    /// Appends a payload by reference.
+    pub(super) fn splice(&mut self, conn: &mut Connection, payload: bytes::Bytes) {
+        self.mark(conn);
+        conn.spliced_bytes += payload.len();
+        conn.output.push_payload(payload);
+    }
+
+    #[inline]
+    fn mark(&mut self, conn: &mut Connection) {
+        if conn.output.bytes.capacity() == 0
+            && let Some(spare) = self.spare.pop()
+        {
+            conn.output = spare;
+        }
+        if !conn.dirty {
+            conn.dirty = true;
+            self.dirty.push_back(conn.id);
+        }
+    }
+
+    /// The next connection with something to send.
+    pub(super) fn next_dirty(&mut self) -> Option<ConnId> {
+        self.dirty.pop_front()
+    }
+
+    /// What the connection has to send, unless something is in flight already.
+    pub(super) fn take(&mut self, conn: &mut Connection) -> Option<Output> {
+        conn.dirty = false;
+        if conn.in_flight > 0 || conn.output.is_empty() {
+            return None;
+        }
+        let output = std::mem::take(&mut conn.output);
+        conn.in_flight = output.len();
+        conn.spliced_bytes = 0;
+        Some(output)
+    }
+
+    /// Notes that what was in flight is sent.
+    pub(super) fn sent(&mut self, conn: &mut Connection) {
+        conn.in_flight = 0;
+        if !conn.output.is_empty() {
+            self.mark(conn);
+        }
+    }
+
+    /// Takes a buffer back.
+    pub(super) fn recycle(&mut self, mut output: Output) {
+        let capacity = output.bytes.capacity();
+        if self.spare.len() < POOLED_OUTPUTS_MAX
+            && (1..=POOLED_OUTPUT_BYTES_MAX).contains(&capacity)
+        {
+            output.clear();
+            self.spare.push(output);
+        }
+    }
+}
+
+/// Acknowledgements leave in the order in which their packets arrived.
+#[derive(Debug, Default)]
+pub(super) struct AckQueue {
+    waiting: VecDeque<PendingAck>,
+    first: u32,
+}
+
+/// An acknowledgement that may have to wait for its turn or its message.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct PendingAck {
+    pub(super) kind: AckKind,
+    pub(super) identifier: PacketIdentifier,
+    /// `None` until the message was routed.
+    pub(super) reason: Option<ReasonCode>,
+}
+
+/// Which packet acknowledges.
+#[expect(
+    clippy::enum_variant_names,
+    reason = "they are named as the specifications name them"
+)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum AckKind {
+    PubAck,
+    PubRec,
+    PubComp,
+}
+
+impl AckQueue {
+    /// Appends one and returns its number.
+    pub(super) fn push(&mut self, ack: PendingAck) -> u32 {
+        self.waiting.push_back(ack);
+        let behind = u32::try_from(self.waiting.len() - 1).expect("bounded by packet identifiers");
+        self.first.wrapping_add(behind)
+    }
+
+    /// The message behind that number was routed.
+    pub(super) fn settle(&mut self, sequence: u32, reason: impl FnOnce(AckKind) -> ReasonCode) {
+        let at = sequence.wrapping_sub(self.first) as usize;
+        let ack = self
+            .waiting
+            .get_mut(at)
+            .expect("a number is settled once, before it leaves");
+        ack.reason = Some(reason(ack.kind));
+    }
+
+    /// The next one that may leave.
+    pub(super) fn pop_ready(&mut self) -> Option<(PendingAck, ReasonCode)> {
+        let ack = *self.waiting.front()?;
+        let reason = ack.reason?;
+        self.waiting.pop_front();
+        self.first = self.first.wrapping_add(1);
+        if self.waiting.is_empty() {
+            self.waiting = VecDeque::new();
+        }
+        Some((ack, reason))
+    }
+
+    /// PUBLISH packets that are not acknowledged yet.
+    pub(super) fn unacknowledged(&self) -> usize {
+        self.waiting
+            .iter()
+            .filter(|ack| ack.kind == AckKind::PubAck)
+            .count()
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.waiting.is_empty()
+    }
+}
+
+/// Where a packet stops the reading of its connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Flow {
+    /// Go on with the next packet.
+    Continue,
+    /// The packet was not taken: offer it again when the blocker is gone.
+    Pause(Blocker),
+    /// The packet was not taken: it is a CONNECT that belongs to that shard.
+    Handoff(ShardId),
+    /// The connection is not here any more.
+    Gone,
+}
+
+/// What a paused connection waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Blocker {
+    /// Room for publishes to that owner.
+    PublishTo(ShardId),
+    /// Room for deliveries to everybody.
+    Deliver,
+}

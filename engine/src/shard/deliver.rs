@@ -1,0 +1,375 @@
+//! To the subscribers of this shard: overlap resolved, then QoS 0 straight into the connection's
+//! output, QoS 1 and 2 through the session's window.
+
+use ringbus_protocols::mqtt::{QoS, Version};
+
+use super::Shard;
+use super::acks::put_pubrel;
+use super::connection::{Connection, Outgoing};
+use super::filters::Subscriber;
+use super::route::Carried;
+use super::template::{Shape, encode, is_shared};
+use crate::base::{Key, SessionId};
+use crate::pubsub::{Message, PublisherId};
+use crate::session::{Delivery, Transmit};
+
+/// Who gets a message that matched several filters: each session once.
+#[derive(Debug, Default)]
+pub(super) struct Recipients {
+    list: Vec<Recipient>,
+    identifiers: Vec<(u32, u32)>,
+    gathered: Vec<u32>,
+    // By slot of the session: the round it was last seen in, and its place in the list.
+    seen: Vec<(u32, u32)>,
+    round: u32,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Recipient {
+    session: SessionId,
+    qos: QoS,
+    retain: bool,
+    has_identifiers: bool,
+}
+
+impl Recipients {
+    fn start(&mut self) {
+        self.list.clear();
+        self.identifiers.clear();
+        self.round = self.round.wrapping_add(1);
+        if self.round == 0 {
+            self.seen.clear();
+            self.round = 1;
+        }
+    }
+
+    /// One copy with the highest QoS and every identifier [MQTT5-3.3.4-2] [MQTT311-3.3.5-1].
+    fn add(&mut self, subscriber: &Subscriber, message: &Message<'_>) {
+        let slot = subscriber.session.index as usize;
+        if self.seen.len() <= slot {
+            self.seen.resize(slot + 1, (0, 0));
+        }
+        let retain = message.retain && subscriber.options.retain_as_published;
+        let (round, at) = self.seen[slot];
+        let at = if round == self.round {
+            at
+        } else {
+            let at = u32::try_from(self.list.len()).expect("fewer sessions than 2^32");
+            self.seen[slot] = (self.round, at);
+            self.list.push(Recipient {
+                session: subscriber.session,
+                qos: QoS::AtMostOnce,
+                retain: false,
+                has_identifiers: false,
+            });
+            at
+        };
+        let recipient = &mut self.list[at as usize];
+        recipient.qos = recipient.qos.max(subscriber.options.qos);
+        recipient.retain |= retain;
+        if subscriber.identifier != 0 {
+            recipient.has_identifiers = true;
+            self.identifiers.push((at, subscriber.identifier));
+        }
+    }
+
+    fn gather(&mut self, at: usize) -> &[u32] {
+        self.gathered.clear();
+        if self.list[at].has_identifiers {
+            let mine = self
+                .identifiers
+                .iter()
+                .filter(|(owner, _)| *owner as usize == at);
+            self.gathered
+                .extend(mine.map(|&(_, identifier)| identifier));
+        }
+        &self.gathered
+    }
+}
+
+/// How one subscriber gets the message at hand.
+#[derive(Clone, Copy)]
+struct Grant<'a> {
+    qos: QoS,
+    retain: bool,
+    subscription_identifiers: &'a [u32],
+}
+
+impl Shard {
+    /// Delivers to the local subscribers of the filters that matched.
+    pub(super) fn deliver(&mut self, carried: &mut Carried<'_>, filters: &[Key]) {
+        self.templates.reset();
+        match filters {
+            [only] => self.deliver_to_filter(carried, *only),
+            several => self.deliver_overlapping(carried, several),
+        }
+    }
+
+    #[inline]
+    fn deliver_to_filter(&mut self, carried: &mut Carried<'_>, filter: Key) {
+        // The filter went while the message was on its way: so did its subscribers.
+        let Some(filter_entry) = self.filters.get_mut(filter) else {
+            return;
+        };
+        let subscribers = std::mem::take(&mut filter_entry.subscribers);
+        for subscriber in &subscribers {
+            if self.is_own(subscriber, &carried.message) {
+                continue;
+            }
+            let grant = Grant {
+                qos: subscriber.options.qos,
+                retain: carried.message.retain && subscriber.options.retain_as_published,
+                subscription_identifiers: identifiers(&subscriber.identifier),
+            };
+            self.deliver_to(carried, subscriber.session, grant);
+        }
+        if let Some(filter_entry) = self.filters.get_mut(filter) {
+            filter_entry.subscribers = subscribers;
+        }
+    }
+
+    fn deliver_overlapping(&mut self, carried: &mut Carried<'_>, filters: &[Key]) {
+        let mut recipients = std::mem::take(&mut self.recipients);
+        recipients.start();
+        for &filter in filters {
+            let Some(filter) = self.filters.get(filter) else {
+                continue;
+            };
+            for subscriber in &filter.subscribers {
+                if !self.is_own(subscriber, &carried.message) {
+                    recipients.add(subscriber, &carried.message);
+                }
+            }
+        }
+        for at in 0..recipients.list.len() {
+            let Recipient {
+                session,
+                qos,
+                retain,
+                ..
+            } = recipients.list[at];
+            let subscription_identifiers = recipients.gather(at);
+            self.deliver_to(
+                carried,
+                session,
+                Grant {
+                    qos,
+                    retain,
+                    subscription_identifiers,
+                },
+            );
+        }
+        self.recipients = recipients;
+    }
+
+    /// No Local: the subscriber published it itself [MQTT5-3.8.3-3].
+    #[inline]
+    fn is_own(&self, subscriber: &Subscriber, message: &Message<'_>) -> bool {
+        subscriber.options.no_local
+            && message.publisher == PublisherId::new(self.id, subscriber.session)
+    }
+
+    #[inline]
+    fn deliver_to(&mut self, carried: &mut Carried<'_>, session: SessionId, grant: Grant<'_>) {
+        let qos = grant.qos.min(carried.message.qos);
+        if qos == QoS::AtMostOnce {
+            self.deliver_now(carried, session, grant, self.config.queue_bytes);
+        } else {
+            self.enqueue(carried, session, qos, grant, self.config.queue_bytes);
+        }
+    }
+
+    /// QoS 0: into the connection's output, or dropped beyond its bound.
+    #[inline]
+    fn deliver_now(
+        &mut self,
+        carried: &mut Carried<'_>,
+        session: SessionId,
+        grant: Grant<'_>,
+        bytes_max: usize,
+    ) {
+        let Some(session) = self.sessions.get(session) else {
+            return;
+        };
+        let Some(id) = session.conn else { return };
+        let Some(conn) = self.connections.get_mut(id) else {
+            return;
+        };
+        if conn.queued_bytes() > bytes_max {
+            self.counters.dropped += 1;
+            return;
+        }
+        let start = conn.output.bytes.len();
+        let packet_len;
+        if grant.subscription_identifiers.is_empty() || conn.version != Version::V5 {
+            let message = &carried.message;
+            let (head, len) = self
+                .templates
+                .get(conn.version, grant.retain, message, self.now);
+            packet_len = len;
+            self.outgoing.open(conn).extend_from_slice(head);
+        } else {
+            let shape = Shape {
+                version: conn.version,
+                qos: QoS::AtMostOnce,
+                dup: false,
+                retain: grant.retain,
+                identifier: None,
+                subscription_identifiers: grant.subscription_identifiers,
+            };
+            packet_len = encode(self.outgoing.open(conn), &shape, &carried.message, self.now);
+        }
+        // A packet larger than the client takes is as if it had been sent [MQTT5-3.1.2-25].
+        if packet_len > conn.max_packet_size as usize {
+            conn.output.bytes.truncate(start);
+            self.counters.dropped += 1;
+            return;
+        }
+        if is_shared(&carried.message) {
+            self.outgoing.splice(conn, carried.stored().payload());
+        }
+        self.counters.delivered += 1;
+    }
+
+    /// QoS 1 and 2: through the session's queue, connected or not.
+    fn enqueue(
+        &mut self,
+        carried: &mut Carried<'_>,
+        session_id: SessionId,
+        qos: QoS,
+        grant: Grant<'_>,
+        bytes_max: usize,
+    ) {
+        let Some(session) = self.sessions.get_mut(session_id) else {
+            return;
+        };
+        let delivery = Delivery {
+            stored: carried.stored().clone(),
+            qos,
+            retain: grant.retain,
+            subscription_identifiers: grant.subscription_identifiers.into(),
+        };
+        if !session.outbound.push(delivery, bytes_max) {
+            self.counters.dropped += 1;
+            return;
+        }
+        self.pump(session_id);
+    }
+
+    /// Sends what the session's window and the connection's bound allow.
+    pub(super) fn pump(&mut self, session_id: SessionId) {
+        let Some(session) = self.sessions.get_mut(session_id) else {
+            return;
+        };
+        if let Some(conn) = session.conn.and_then(|id| self.connections.get_mut(id)) {
+            while conn.queued_bytes() < self.config.queue_bytes {
+                let Some(transmit) = session.outbound.transmit() else {
+                    break;
+                };
+                let outcome = transmit_one(&mut self.outgoing, conn, &transmit, self.now);
+                match outcome {
+                    Sent::Control => {}
+                    Sent::Message => self.counters.delivered += 1,
+                    Sent::Unfit(identifier) => {
+                        self.counters.dropped += 1;
+                        session.outbound.withdraw(identifier);
+                    }
+                }
+            }
+        }
+        if !session.replays.is_empty() {
+            self.pull_replays(session_id);
+        }
+    }
+
+    /// A retained message for one new subscription: with RETAIN set, and never dropped for room,
+    /// because the owner sends no more than was asked for.
+    pub(super) fn deliver_retained(
+        &mut self,
+        carried: &mut Carried<'_>,
+        session_id: SessionId,
+        local: Key,
+    ) {
+        let Some(session) = self.sessions.get(session_id) else {
+            return;
+        };
+        let Some(&position) = session.subscriptions.get(&local) else {
+            return;
+        };
+        let Some(filter) = self.filters.get(local) else {
+            return;
+        };
+        let subscriber = filter.subscribers[position as usize];
+        let qos = subscriber.options.qos.min(carried.message.qos);
+        let grant = Grant {
+            qos,
+            retain: true,
+            subscription_identifiers: identifiers(&subscriber.identifier),
+        };
+        self.templates.reset();
+        if qos == QoS::AtMostOnce {
+            self.deliver_now(carried, session_id, grant, usize::MAX);
+        } else {
+            self.enqueue(carried, session_id, qos, grant, usize::MAX);
+        }
+    }
+}
+
+enum Sent {
+    Message,
+    Control,
+    /// The message has expired, or is larger than the client takes.
+    Unfit(ringbus_protocols::mqtt::PacketIdentifier),
+}
+
+fn transmit_one(
+    outgoing: &mut Outgoing,
+    conn: &mut Connection,
+    transmit: &Transmit<'_>,
+    now: crate::base::Nanos,
+) -> Sent {
+    let (identifier, dup, delivery) = match *transmit {
+        Transmit::Publish {
+            identifier,
+            dup,
+            delivery,
+        } => (identifier, dup, delivery),
+        Transmit::PubRel(identifier) => {
+            let version = conn.version;
+            put_pubrel(outgoing.open(conn), version, identifier);
+            return Sent::Control;
+        }
+    };
+    let message = delivery.stored.message();
+    // A message that was sent once is repeated even when its time is over [MQTT5-4.4.0-1].
+    if message.has_expired(now) && !dup {
+        return Sent::Unfit(identifier);
+    }
+    let shape = Shape {
+        version: conn.version,
+        qos: delivery.qos,
+        dup,
+        retain: delivery.retain,
+        identifier: Some(identifier),
+        subscription_identifiers: &delivery.subscription_identifiers,
+    };
+    let start = conn.output.bytes.len();
+    let packet_len = encode(outgoing.open(conn), &shape, &message, now);
+    if packet_len > conn.max_packet_size as usize {
+        conn.output.bytes.truncate(start);
+        return Sent::Unfit(identifier);
+    }
+    if is_shared(&message) {
+        outgoing.splice(conn, delivery.stored.payload());
+    }
+    Sent::Message
+}
+
+#[inline]
+fn identifiers(identifier: &u32) -> &[u32] {
+    if *identifier == 0 {
+        &[]
+    } else {
+        std::slice::from_ref(identifier)
+    }
+}

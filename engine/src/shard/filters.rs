@@ -1,0 +1,113 @@
+//! The subscriber side of a filter: who wants it on this shard.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use ringbus_protocols::mqtt::{QoS, ReasonCode};
+
+use crate::base::{ConnId, Key, SessionId, Slab};
+
+/// The filters that sessions of this shard subscribe to.
+#[derive(Debug)]
+pub(super) struct LocalFilters {
+    by_name: HashMap<Arc<str>, Key, ahash::RandomState>,
+    filters: Slab<LocalFilter>,
+}
+
+/// One filter and its local subscribers.
+#[derive(Debug)]
+pub(super) struct LocalFilter {
+    pub(super) name: Arc<str>,
+    pub(super) subscribers: Vec<Subscriber>,
+    /// Owners that have not said yet that it is active.
+    pub(super) owners_pending: u16,
+    /// SUBACKs that wait for them.
+    pub(super) waiters: Vec<Key>,
+}
+
+/// One subscription.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Subscriber {
+    pub(super) session: SessionId,
+    pub(super) options: SubscriptionOptions,
+    /// 0 for none.
+    pub(super) identifier: u32,
+}
+
+/// What a subscriber asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct SubscriptionOptions {
+    pub(super) qos: QoS,
+    pub(super) no_local: bool,
+    pub(super) retain_as_published: bool,
+}
+
+/// A SUBACK that waits for the owners of its filters.
+#[derive(Debug)]
+pub(super) struct PendingSubAck {
+    pub(super) conn: ConnId,
+    pub(super) identifier: ringbus_protocols::mqtt::PacketIdentifier,
+    pub(super) reasons: Vec<ReasonCode>,
+    pub(super) filters_pending: usize,
+}
+
+impl LocalFilters {
+    pub(super) fn new(hasher: ahash::RandomState) -> Self {
+        Self {
+            by_name: HashMap::with_hasher(hasher),
+            filters: Slab::default(),
+        }
+    }
+
+    /// The filter of that name, made if it is new; and whether it is.
+    pub(super) fn obtain(&mut self, name: &str) -> (Key, bool) {
+        if let Some(&key) = self.by_name.get(name) {
+            return (key, false);
+        }
+        let name: Arc<str> = name.into();
+        let filter = LocalFilter {
+            name: name.clone(),
+            subscribers: Vec::new(),
+            owners_pending: 0,
+            waiters: Vec::new(),
+        };
+        let key = self.filters.insert_with(|_| filter);
+        self.by_name.insert(name, key);
+        (key, true)
+    }
+
+    pub(super) fn find(&self, name: &str) -> Option<Key> {
+        self.by_name.get(name).copied()
+    }
+
+    #[inline]
+    pub(super) fn get(&self, key: Key) -> Option<&LocalFilter> {
+        self.filters.get(key)
+    }
+
+    #[inline]
+    pub(super) fn get_mut(&mut self, key: Key) -> Option<&mut LocalFilter> {
+        self.filters.get_mut(key)
+    }
+
+    /// Forgets a filter that nobody wants any more.
+    pub(super) fn remove(&mut self, key: Key) -> Option<LocalFilter> {
+        let filter = self.filters.remove(key)?;
+        self.by_name.remove(&filter.name);
+        Some(filter)
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.filters.len()
+    }
+}
+
+impl LocalFilter {
+    /// Takes the subscriber at a position out; returns the one that moved there, if any.
+    pub(super) fn take(&mut self, position: u32) -> Option<SessionId> {
+        self.subscribers.swap_remove(position as usize);
+        self.subscribers
+            .get(position as usize)
+            .map(|moved| moved.session)
+    }
+}

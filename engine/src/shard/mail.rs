@@ -1,0 +1,118 @@
+//! Mail that comes in: acknowledgements first, then deliveries, then publishes while what they
+//! cause finds room.
+
+use super::Shard;
+use super::message::{Batch, Mail, NO_ACK, Publish};
+use super::outbox::Source;
+use super::route::Carried;
+use crate::base::limits::MAILBOX_BATCHES_MAX;
+use crate::base::{Key, ShardId};
+use crate::mailbox::{Class, Mailbox};
+use crate::pubsub::Message;
+use ringbus_protocols::topic::TopicFilter;
+
+impl Shard {
+    /// Takes the mail that is there.
+    pub fn on_mail(&mut self, mailbox: &mut Mailbox<Batch>) {
+        if self.config.shards == 1 {
+            return;
+        }
+        for class in [Class::Ack, Class::Deliver, Class::Publish] {
+            for step in 1..self.config.shards {
+                // Each shard starts with its successor: no peer is always last.
+                let from = ShardId((self.id.0 + step) % self.config.shards);
+                self.drain_mail(mailbox, from, class);
+            }
+        }
+    }
+
+    fn drain_mail(&mut self, mailbox: &mut Mailbox<Batch>, from: ShardId, class: Class) {
+        for _ in 0..MAILBOX_BATCHES_MAX {
+            // Only publishes cause more mail than they are: they alone may have to wait.
+            if class == Class::Publish && self.outboxes.deliver_full() {
+                return;
+            }
+            let Some(mut batch) = mailbox.pop(from, class) else {
+                return;
+            };
+            self.counters.mail_received += batch.items.len() as u64;
+            let mut items = std::mem::take(&mut batch.items);
+            for item in items.drain(..) {
+                self.on_item(from, item, &batch);
+            }
+            batch.items = items;
+            batch.clear();
+            mailbox.give_back(from, class, batch);
+        }
+    }
+
+    #[inline]
+    fn on_item(&mut self, from: ShardId, item: Mail, batch: &Batch) {
+        match item {
+            Mail::Publish(publish) => self.on_publish_mail(from, publish, batch),
+            Mail::Deliver(deliver) => {
+                let start = deliver.filters_at as usize;
+                let filters = &batch.filters[start..start + deliver.filters as usize];
+                let message = Message::parse_record(batch.record(deliver.body));
+                let source = chunk_source(batch, deliver.body);
+                self.deliver(&mut Carried::from_chunk(message, 0, source), filters);
+            }
+            Mail::Routed { to, matched } => self.on_routed(to, matched),
+            Mail::Attached { local } => self.on_attached(local),
+            Mail::Attach(attach) => self.on_attach(from, &attach.filter, attach.local),
+            Mail::Detach(detach) => self.partition.detach(&detach.filter, from, detach.local),
+            Mail::ReplayStart(start) => self.open_replay(from, *start),
+            Mail::Retained {
+                body,
+                session,
+                local,
+            } => {
+                let message = Message::parse_record(batch.record(body));
+                let source = chunk_source(batch, body);
+                let mut carried = Carried::from_chunk(message, 0, source);
+                self.deliver_retained(&mut carried, session, local);
+            }
+            Mail::ReplayStep {
+                session,
+                replay,
+                done,
+            } => {
+                self.on_replay_step(from, session, replay, done);
+            }
+            Mail::ReplayPull { replay } => self.partition.pulled.push(replay),
+            Mail::ReplayCancel { replay } => {
+                self.partition.replays.remove(replay);
+            }
+            Mail::Handoff(handoff) => self.adopt(*handoff),
+        }
+    }
+
+    #[inline]
+    fn on_publish_mail(&mut self, from: ShardId, publish: Publish, batch: &Batch) {
+        let message = Message::parse_record(batch.record(publish.body));
+        let source = chunk_source(batch, publish.body);
+        let mut carried = Carried::from_chunk(message, publish.topic_hash, source);
+        let matched = self.route(&mut carried);
+        if publish.ack != NO_ACK {
+            let to = batch.acks[publish.ack as usize];
+            self.outboxes
+                .control(from, Class::Ack, Mail::Routed { to, matched });
+        }
+    }
+
+    fn on_attach(&mut self, from: ShardId, filter: &str, local: Key) {
+        let filter = TopicFilter::parse(filter).expect("the home parsed it");
+        self.partition.attach(&filter, from, local);
+        self.outboxes
+            .control(from, Class::Deliver, Mail::Attached { local });
+    }
+}
+
+#[inline]
+fn chunk_source(batch: &Batch, body: super::message::Slice) -> Source<'_> {
+    Source::Chunk {
+        chunk: &batch.chunks[body.chunk as usize],
+        offset: body.offset,
+        length: body.length,
+    }
+}

@@ -1,0 +1,269 @@
+//! The shard: one actor that owns its connections, their sessions and one partition of the topics.
+//!
+//! Sans-IO. It performs no I/O, reads no clock and draws no randomness but from its seed: a driver
+//! feeds it a turn of inputs and carries out what it says. A turn is
+//!
+//! 1. [`Shard::begin_turn`] with the time,
+//! 2. any number of [`on_accept`](Shard::on_accept), [`on_bytes`](Shard::on_bytes),
+//!    [`on_sent`](Shard::on_sent) and [`on_closed`](Shard::on_closed),
+//! 3. [`Shard::on_mail`],
+//! 4. [`Shard::end_turn`], which fires timers and hands over mail,
+//! 5. the effects, and one send per dirty connection.
+
+mod acks;
+mod config;
+mod connect;
+mod connection;
+mod deliver;
+mod effects;
+mod filters;
+mod leaks;
+mod mail;
+mod message;
+mod outbox;
+mod output;
+mod owned;
+mod pacing;
+mod publish;
+mod receive;
+mod replay;
+mod route;
+mod session_end;
+mod subscribe;
+mod template;
+#[cfg(test)]
+mod tests;
+
+mod timers;
+
+pub use config::{Admission, ShardConfig};
+pub use effects::{Closing, Effects};
+pub use leaks::Leaks;
+pub use message::{Batch, Mail};
+pub use output::{Output, Splice};
+pub use pacing::Pace;
+
+use std::sync::Arc;
+
+use ringbus_protocols::mqtt::ReasonCode;
+
+use crate::base::{ConnId, Nanos, Peer, ShardId, Slab, Socket};
+use crate::mailbox::Mailbox;
+use crate::metrics::Counters;
+use crate::session::SessionStore;
+use connection::{Blocker, Connection, Outgoing};
+use deliver::Recipients;
+use filters::{LocalFilters, PendingSubAck};
+use outbox::Outboxes;
+use owned::{Partition, Targets};
+use pacing::Pacing;
+use template::Templates;
+use timers::Timers;
+
+/// One shard.
+#[derive(Debug)]
+pub struct Shard {
+    id: ShardId,
+    config: Arc<ShardConfig>,
+    now: Nanos,
+    random: fastrand::Rng,
+    connections: Slab<Connection>,
+    sessions: SessionStore,
+    filters: LocalFilters,
+    subacks: Slab<PendingSubAck>,
+    partition: Partition,
+    outboxes: Outboxes,
+    outgoing: Outgoing,
+    backlogs: Vec<Vec<u8>>,
+    paused: Vec<(ConnId, Blocker)>,
+    timers: Timers,
+    targets: Targets,
+    templates: Templates,
+    recipients: Recipients,
+    properties: Vec<u8>,
+    effects: Effects,
+    counters: Counters,
+    pacing: Pacing,
+    draining: bool,
+}
+
+impl Shard {
+    /// An empty shard. `seed` decides what it would otherwise draw by chance.
+    #[must_use]
+    pub fn new(id: ShardId, config: Arc<ShardConfig>, now: Nanos, seed: u64) -> Self {
+        Self {
+            id,
+            now,
+            random: fastrand::Rng::with_seed(seed ^ u64::from(id.0)),
+            connections: Slab::default(),
+            sessions: SessionStore::new(config.hasher.clone()),
+            filters: LocalFilters::new(config.hasher.clone()),
+            subacks: Slab::default(),
+            partition: Partition::new(config.hasher.clone()),
+            outboxes: Outboxes::new(config.shards),
+            outgoing: Outgoing::default(),
+            backlogs: Vec::new(),
+            paused: Vec::new(),
+            timers: Timers::default(),
+            targets: Targets::new(config.shards),
+            templates: Templates::default(),
+            recipients: Recipients::default(),
+            properties: Vec::new(),
+            effects: Effects::default(),
+            counters: Counters::default(),
+            pacing: Pacing::new(config.pace_us_max),
+            draining: false,
+            config,
+        }
+    }
+
+    /// Starts a turn at a time that never goes back.
+    pub fn begin_turn(&mut self, now: Nanos) {
+        debug_assert!(now >= self.now, "time never goes back");
+        self.now = now;
+        self.counters.turns += 1;
+    }
+
+    /// A socket was accepted. `None` if no more connections are allowed: the driver closes it.
+    pub fn on_accept(&mut self, socket: Socket, peer: Peer) -> Option<ConnId> {
+        if self.draining || !self.config.admission.enter() {
+            self.counters.refused += 1;
+            return None;
+        }
+        let deadline = self.now + self.config.connect_timeout;
+        Some(self.insert_connection(socket, peer, deadline))
+    }
+
+    pub(super) fn insert_connection(
+        &mut self,
+        socket: Socket,
+        peer: Peer,
+        deadline: Nanos,
+    ) -> ConnId {
+        let id = self
+            .connections
+            .insert_with(|id| Connection::new(id, socket, peer, deadline));
+        self.arm_connection(id);
+        id
+    }
+
+    /// The network connection is gone: end of file, reset or a failed send. The driver closes the
+    /// socket; the shard has forgotten it.
+    pub fn on_closed(&mut self, conn: ConnId) {
+        if let Some(output) = self.lose_connection(conn, true) {
+            self.outgoing.recycle(output);
+        }
+    }
+
+    /// The driver has written all of an output that it took; here it is back.
+    pub fn on_sent(&mut self, conn: ConnId, output: Output) {
+        self.outgoing.recycle(output);
+        let Some(conn) = self.connections.get_mut(conn) else {
+            return;
+        };
+        self.outgoing.sent(conn);
+        if let Some(session) = conn.session {
+            self.pump(session);
+        }
+    }
+
+    /// Stops: every client is told (v5: 0x8B), every connection ends, none is accepted.
+    pub fn start_drain(&mut self) {
+        self.draining = true;
+        let all: Vec<ConnId> = self.connections.keys().collect();
+        for conn in all {
+            self.close(conn, Some(ReasonCode::ServerShuttingDown), false);
+        }
+    }
+
+    /// Ends a turn: timers, retained replays, mail. The driver then wakes peers, carries out the
+    /// effects and sends.
+    pub fn end_turn(&mut self, mailbox: &mut Mailbox<Batch>) {
+        self.fire_timers();
+        self.step_replays();
+        self.outboxes.flush(mailbox);
+        self.resume_paused();
+    }
+
+    fn resume_paused(&mut self) {
+        if self.paused.is_empty() {
+            return;
+        }
+        let mut paused = std::mem::take(&mut self.paused);
+        paused.retain(|&(id, blocker)| {
+            if self.is_blocked(blocker) {
+                return true;
+            }
+            if let Some(conn) = self.connections.get_mut(id) {
+                conn.paused = false;
+                self.effects.resumed.push(id);
+            }
+            false
+        });
+        self.paused = paused;
+    }
+
+    fn is_blocked(&self, blocker: Blocker) -> bool {
+        match blocker {
+            Blocker::PublishTo(owner) => self.outboxes.publish_full(owner),
+            Blocker::Deliver => self.outboxes.deliver_full(),
+        }
+    }
+
+    /// A connection that has new output; each once.
+    pub fn take_dirty(&mut self) -> Option<ConnId> {
+        self.outgoing.next_dirty()
+    }
+
+    /// What a connection has to send, unless an output of it is in flight.
+    pub fn take_output(&mut self, conn: ConnId) -> Option<Output> {
+        let conn = self.connections.get_mut(conn)?;
+        self.outgoing.take(conn)
+    }
+
+    /// What the driver is to do with sockets; it empties the lists.
+    pub fn effects(&mut self) -> &mut Effects {
+        &mut self.effects
+    }
+
+    /// When the next turn is due at the latest, if nothing comes before.
+    #[must_use]
+    pub fn next_deadline(&self) -> Option<Nanos> {
+        let retry = self.outboxes.retry_after().map(|after| self.now + after);
+        let replay = self.has_replay_work().then_some(self.now);
+        let resumed = (!self.effects.resumed.is_empty()).then_some(self.now);
+        [self.timers.next(), retry, replay, resumed]
+            .into_iter()
+            .flatten()
+            .min()
+    }
+
+    /// How to wait for the next turn. `cpu` tells the CPU time of this thread.
+    pub fn pace(&mut self, now: Nanos, cpu: impl FnOnce() -> Nanos) -> Pace {
+        let pace = self.pacing.end_of_turn(now, self.counters.work(), cpu);
+        self.counters.paced += u64::from(pace != Pace::Block);
+        pace
+    }
+
+    /// Open connections.
+    #[must_use]
+    pub fn connections(&self) -> usize {
+        self.connections.len()
+    }
+
+    /// Whether a drain has ended every connection and all mail has left.
+    #[must_use]
+    pub fn is_drained(&self) -> bool {
+        self.draining && self.connections.is_empty() && self.outboxes.waiting_items() == 0
+    }
+
+    /// What the shard has counted.
+    #[must_use]
+    pub fn counters(&self) -> Counters {
+        Counters {
+            mail_batches: self.outboxes.batches_sent,
+            mail_items: self.outboxes.items_sent,
+            ..self.counters
+        }
+    }
+}

@@ -1,0 +1,140 @@
+//! The owner side: this shard's partition of the topic space.
+
+use crate::base::{Key, SessionId, ShardId, Slab};
+use crate::pubsub::{Retained, Slot, Stored, Trie};
+use ringbus_protocols::topic::TopicFilter;
+
+/// One partition: filters and the shards that want them, retained messages, replays.
+pub(super) struct Partition {
+    pub(super) trie: Trie,
+    // By slot of the trie: each shard that wants the filter, and its key for it.
+    interest: Vec<Vec<(ShardId, Key)>>,
+    pub(super) retained: Retained<Stored>,
+    pub(super) replays: Slab<Replay>,
+    /// Replays whose subscribers have room.
+    pub(super) pulled: Vec<Key>,
+    found: Vec<Slot>,
+}
+
+/// A walk over the retained messages on behalf of one new subscription.
+#[derive(Debug)]
+pub(super) struct Replay {
+    pub(super) home: ShardId,
+    pub(super) session: SessionId,
+    pub(super) local: Key,
+    pub(super) filter: Box<str>,
+    /// The last topic that was looked at.
+    pub(super) after: Option<String>,
+}
+
+impl std::fmt::Debug for Partition {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Partition")
+            .field("filters", &self.trie.len())
+            .field("retained", &self.retained.len())
+            .finish_non_exhaustive()
+    }
+}
+
+impl Partition {
+    pub(super) fn new(hasher: ahash::RandomState) -> Self {
+        Self {
+            trie: Trie::new(hasher),
+            interest: Vec::new(),
+            retained: Retained::default(),
+            replays: Slab::default(),
+            pulled: Vec::new(),
+            found: Vec::new(),
+        }
+    }
+
+    /// A shard wants a filter from here on.
+    pub(super) fn attach(&mut self, filter: &TopicFilter<'_>, home: ShardId, local: Key) {
+        let (slot, _) = self.trie.insert(filter);
+        let at = slot.index();
+        if self.interest.len() <= at {
+            self.interest.resize_with(at + 1, Vec::new);
+        }
+        self.interest[at].push((home, local));
+    }
+
+    /// A shard no longer wants a filter under that key.
+    pub(super) fn detach(&mut self, filter: &str, home: ShardId, local: Key) {
+        let slot = self
+            .trie
+            .get(filter)
+            .expect("a filter is attached before it is detached");
+        let interest = &mut self.interest[slot.index()];
+        let at = interest.iter().position(|&entry| entry == (home, local));
+        interest.swap_remove(at.expect("an attachment is detached once"));
+        if interest.is_empty() {
+            *interest = Vec::new();
+            self.trie.remove(slot);
+        }
+    }
+
+    /// Sorts the keys of all matching filters by the shard that wants them. The result of the
+    /// previous call must have been cleared.
+    #[inline]
+    pub(super) fn route(&mut self, topic: &str, topic_hash: u64, targets: &mut Targets) {
+        self.found.clear();
+        self.trie.matches(topic, topic_hash, &mut self.found);
+        for slot in &self.found {
+            for &(home, local) in &self.interest[slot.index()] {
+                targets.add(home, local);
+            }
+        }
+    }
+
+    /// References to filters that shards hold here.
+    pub(super) fn attachments(&self) -> usize {
+        self.interest.iter().map(Vec::len).sum()
+    }
+}
+
+/// The filters that matched, by the shard that wants them.
+#[derive(Debug)]
+pub(super) struct Targets {
+    by_shard: Vec<Vec<Key>>,
+    // One bit per shard with at least one filter.
+    wanted: u64,
+}
+
+impl Targets {
+    pub(super) fn new(shards: u16) -> Self {
+        Self {
+            by_shard: vec![Vec::new(); usize::from(shards)],
+            wanted: 0,
+        }
+    }
+
+    #[inline]
+    fn add(&mut self, home: ShardId, local: Key) {
+        self.by_shard[home.index()].push(local);
+        self.wanted |= 1 << home.0;
+    }
+
+    /// Whether nobody wants it.
+    #[inline]
+    pub(super) fn is_empty(&self) -> bool {
+        self.wanted == 0
+    }
+
+    /// The next shard that wants it, with its filters; then forgets both.
+    #[inline]
+    pub(super) fn next(&mut self) -> Option<(ShardId, &mut Vec<Key>)> {
+        if self.wanted == 0 {
+            return None;
+        }
+        let shard = ShardId(u16::try_from(self.wanted.trailing_zeros()).expect("below 64"));
+        self.wanted &= self.wanted - 1;
+        Some((shard, &mut self.by_shard[shard.index()]))
+    }
+
+    /// Keeps an emptied list for the next message.
+    #[inline]
+    pub(super) fn give_back(&mut self, shard: ShardId, filters: Vec<Key>) {
+        debug_assert!(filters.is_empty(), "they were delivered to");
+        self.by_shard[shard.index()] = filters;
+    }
+}

@@ -1,0 +1,235 @@
+//! From bytes to packets: framing, what waits for the rest of a packet, and back-pressure.
+
+use ringbus_protocols::mqtt::{
+    DecodeError, FixedHeader, Frame, Packet, PacketType, PingResp, Publish, ReasonCode, frame,
+};
+
+use super::Shard;
+use super::connection::{Blocker, Flow};
+use crate::base::{ConnId, SessionId, ShardId};
+
+/// A backlog buffer grown beyond this is freed instead of kept.
+const SPARE_BACKLOG_BYTES_MAX: usize = 64 << 10;
+const SPARE_BACKLOGS_MAX: usize = 64;
+
+/// How a packet ended the connection, or let it go on.
+pub(super) type Handled = Result<Flow, ReasonCode>;
+
+/// Where reading stopped.
+struct Stopped {
+    taken: usize,
+    flow: Flow,
+}
+
+impl Shard {
+    /// Bytes came. Returns how many were taken: fewer than there are means back-pressure, and the
+    /// driver keeps the rest and stops reading until the connection is in
+    /// [`Effects::resumed`](super::Effects::resumed). A stale connection takes everything.
+    pub fn on_bytes(&mut self, id: ConnId, bytes: &[u8]) -> usize {
+        let Some(conn) = self.connections.get_mut(id) else {
+            return bytes.len();
+        };
+        if conn.paused {
+            return 0;
+        }
+        let mut taken = 0;
+        if !conn.backlog.is_empty() {
+            let backlog = std::mem::take(&mut conn.backlog);
+            let stopped = self.read_backlog(id, backlog, bytes);
+            match stopped.flow {
+                Flow::Continue => taken = stopped.taken,
+                Flow::Pause(_) => return stopped.taken,
+                Flow::Gone | Flow::Handoff(_) => return bytes.len(),
+            }
+        }
+        let stopped = self.read_packets(id, &bytes[taken..]);
+        taken += stopped.taken;
+        match stopped.flow {
+            Flow::Continue => {
+                self.keep(id, &bytes[taken..]);
+                bytes.len()
+            }
+            Flow::Pause(blocker) => {
+                self.pause(id, blocker);
+                taken
+            }
+            Flow::Handoff(home) => {
+                self.hand_off(id, home, bytes[taken..].to_vec());
+                bytes.len()
+            }
+            Flow::Gone => bytes.len(),
+        }
+    }
+
+    /// Completes the packet in the backlog with as few of the new bytes as it takes.
+    fn read_backlog(&mut self, id: ConnId, mut backlog: Vec<u8>, bytes: &[u8]) -> Stopped {
+        let mut taken = 0;
+        let mut at = 0;
+        let flow = loop {
+            let stopped = self.read_packets(id, &backlog[at..]);
+            at += stopped.taken;
+            if stopped.flow != Flow::Continue || at == backlog.len() {
+                break stopped.flow;
+            }
+            let missing = self.missing_bytes(&backlog[at..]);
+            let fresh = missing.min(bytes.len() - taken);
+            if fresh == 0 {
+                break Flow::Continue;
+            }
+            backlog.extend_from_slice(&bytes[taken..taken + fresh]);
+            taken += fresh;
+        };
+        if let Flow::Handoff(home) = flow {
+            backlog.drain(..at);
+            backlog.extend_from_slice(&bytes[taken..]);
+            self.hand_off(id, home, backlog);
+            return Stopped {
+                taken: bytes.len(),
+                flow,
+            };
+        }
+        if let Flow::Pause(blocker) = flow {
+            self.pause(id, blocker);
+        }
+        self.put_back(id, backlog, at);
+        Stopped { taken, flow }
+    }
+
+    fn put_back(&mut self, id: ConnId, mut backlog: Vec<u8>, at: usize) {
+        match self.connections.get_mut(id) {
+            Some(conn) if at < backlog.len() => {
+                backlog.drain(..at);
+                conn.backlog = backlog;
+            }
+            _ => self.spare_backlog(backlog),
+        }
+    }
+
+    fn spare_backlog(&mut self, mut backlog: Vec<u8>) {
+        let capacity = backlog.capacity();
+        if self.backlogs.len() < SPARE_BACKLOGS_MAX && capacity <= SPARE_BACKLOG_BYTES_MAX {
+            backlog.clear();
+            self.backlogs.push(backlog);
+        }
+    }
+
+    fn missing_bytes(&self, partial: &[u8]) -> usize {
+        match frame(partial, self.config.max_packet_size) {
+            Ok(Frame::Incomplete { needed }) => needed - partial.len(),
+            _ => 0,
+        }
+    }
+
+    fn keep(&mut self, id: ConnId, rest: &[u8]) {
+        if rest.is_empty() {
+            return;
+        }
+        let Some(conn) = self.connections.get_mut(id) else {
+            return;
+        };
+        if conn.backlog.capacity() == 0 {
+            conn.backlog = self.backlogs.pop().unwrap_or_default();
+        }
+        conn.backlog.extend_from_slice(rest);
+    }
+
+    fn pause(&mut self, id: ConnId, blocker: Blocker) {
+        let Some(conn) = self.connections.get_mut(id) else {
+            return;
+        };
+        conn.paused = true;
+        self.paused.push((id, blocker));
+    }
+
+    /// Handles every whole packet; stops before a partial one, or where a packet says so.
+    fn read_packets(&mut self, id: ConnId, bytes: &[u8]) -> Stopped {
+        let mut taken = 0;
+        loop {
+            let rest = &bytes[taken..];
+            let handled = match frame(rest, self.config.max_packet_size) {
+                Ok(Frame::Incomplete { .. }) => {
+                    break Stopped {
+                        taken,
+                        flow: Flow::Continue,
+                    };
+                }
+                Ok(Frame::Complete {
+                    header,
+                    body,
+                    length,
+                }) => {
+                    let handled = self.on_packet(id, header, body);
+                    if handled == Ok(Flow::Continue) {
+                        taken += length;
+                    }
+                    handled
+                }
+                Err(error) => Err(error.reason()),
+            };
+            match handled {
+                Ok(Flow::Continue) => {}
+                Ok(flow) => break Stopped { taken, flow },
+                Err(reason) => {
+                    self.fault(id, reason, rest);
+                    break Stopped {
+                        taken,
+                        flow: Flow::Gone,
+                    };
+                }
+            }
+        }
+    }
+
+    #[inline]
+    fn on_packet(&mut self, id: ConnId, header: FixedHeader, body: &[u8]) -> Handled {
+        let now = self.now;
+        let Some(conn) = self.connections.get_mut(id) else {
+            return Ok(Flow::Gone);
+        };
+        let version = conn.version;
+        let Some(session) = conn.session else {
+            return self.on_first_packet(id, header, body);
+        };
+        conn.last_received = now;
+        let reason = |error: DecodeError| error.reason();
+        if header.packet_type == PacketType::Publish {
+            let publish = Publish::decode(header, body, version).map_err(reason)?;
+            return self.on_publish(id, session, &publish);
+        }
+        let packet = Packet::decode(header, body, version).map_err(reason)?;
+        self.on_other_packet(id, session, &packet)
+    }
+
+    fn on_other_packet(&mut self, id: ConnId, session: SessionId, packet: &Packet<'_>) -> Handled {
+        match packet {
+            Packet::PubAck(ack) => self.on_puback(session, ack),
+            Packet::PubRec(ack) => self.on_pubrec(id, session, ack),
+            Packet::PubRel(ack) => self.on_pubrel(id, session, ack),
+            Packet::PubComp(ack) => self.on_pubcomp(session, ack),
+            Packet::Subscribe(subscribe) => self.on_subscribe(id, session, subscribe),
+            Packet::Unsubscribe(unsubscribe) => self.on_unsubscribe(id, session, unsubscribe),
+            Packet::PingReq(_) => self.on_pingreq(id),
+            Packet::Disconnect(disconnect) => self.on_disconnect(id, session, disconnect),
+            // A second CONNECT, an AUTH without an exchange, and what only servers send.
+            _ => Err(ReasonCode::ProtocolError),
+        }
+    }
+
+    fn on_pingreq(&mut self, id: ConnId) -> Handled {
+        let Some(conn) = self.connections.get_mut(id) else {
+            return Ok(Flow::Gone);
+        };
+        let version = conn.version;
+        PingResp.encode(version, self.outgoing.open(conn));
+        Ok(Flow::Continue)
+    }
+
+    /// The shard that owns the connection's client identifier takes it over, with all it sent.
+    fn hand_off(&mut self, id: ConnId, home: ShardId, received: Vec<u8>) {
+        let Some(conn) = self.connections.remove(id) else {
+            return;
+        };
+        self.effects.released.push((id, conn.socket));
+        self.mail_handoff(home, conn, received);
+    }
+}

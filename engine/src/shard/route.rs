@@ -1,0 +1,110 @@
+//! The owner's part: retain, match, and tell each interested shard once.
+
+use super::Shard;
+use super::outbox::Source;
+use super::template::is_shared;
+use crate::base::Key;
+use crate::pubsub::{Message, Stored};
+
+/// A message on its way through this shard, with what was already made of it.
+#[derive(Debug)]
+pub(super) struct Carried<'a> {
+    pub(super) message: Message<'a>,
+    pub(super) topic_hash: u64,
+    stored: Option<Stored>,
+    /// Where its record lies, if it is in a chunk.
+    pub(super) source: Option<Source<'a>>,
+}
+
+impl<'a> Carried<'a> {
+    pub(super) fn new(message: Message<'a>, topic_hash: u64, stored: Option<Stored>) -> Self {
+        Self {
+            message,
+            topic_hash,
+            stored,
+            source: None,
+        }
+    }
+
+    pub(super) fn from_chunk(message: Message<'a>, topic_hash: u64, source: Source<'a>) -> Self {
+        let mut carried = Self {
+            message,
+            topic_hash,
+            stored: None,
+            source: Some(source),
+        };
+        // A record alone in its chunk needs no copy to be kept.
+        if let Source::Chunk {
+            chunk,
+            offset: 0,
+            length,
+        } = source
+            && chunk.len() == length as usize
+            && is_shared(&message)
+        {
+            carried.stored = Some(Stored::from_record(chunk.clone()));
+        }
+        carried
+    }
+
+    /// The message as a record of its own; copied at most once.
+    pub(super) fn stored(&mut self) -> &Stored {
+        let message = &self.message;
+        self.stored.get_or_insert_with(|| Stored::new(message))
+    }
+}
+
+impl Shard {
+    /// Routes a message of a topic that this shard owns. Returns whether anybody subscribed.
+    pub(super) fn route(&mut self, carried: &mut Carried<'_>) -> bool {
+        if carried.message.retain {
+            self.retain(carried);
+        }
+        let message = carried.message;
+        self.partition
+            .route(message.topic, carried.topic_hash, &mut self.targets);
+        let matched = !self.targets.is_empty();
+        while let Some((shard, filters)) = self.targets.next() {
+            let mut filters = std::mem::take(filters);
+            if shard == self.id {
+                self.deliver(carried, &filters);
+            } else {
+                self.mail_deliver(shard, carried, &filters);
+            }
+            filters.clear();
+            self.targets.give_back(shard, filters);
+        }
+        matched
+    }
+
+    fn mail_deliver(
+        &mut self,
+        shard: crate::base::ShardId,
+        carried: &mut Carried<'_>,
+        filters: &[Key],
+    ) {
+        if is_shared(&carried.message) {
+            self.outboxes
+                .deliver_stored(shard, carried.stored(), filters);
+            return;
+        }
+        let source = match carried.source {
+            Some(source) => source,
+            None => *carried
+                .source
+                .insert(self.outboxes.copy_in(&carried.message)),
+        };
+        self.outboxes.deliver(shard, source, filters);
+    }
+
+    /// An empty payload clears what is retained [MQTT311-3.3.1-10] [MQTT5-3.3.1-6].
+    fn retain(&mut self, carried: &mut Carried<'_>) {
+        let topic = carried.message.topic;
+        if carried.message.payload.is_empty() {
+            self.partition.retained.remove(topic);
+        } else {
+            let stored = carried.stored().clone();
+            self.partition.retained.insert(topic, stored);
+        }
+    }
+}

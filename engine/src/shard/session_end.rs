@@ -1,0 +1,153 @@
+//! How connections and sessions end, and what that publishes.
+
+use ringbus_protocols::mqtt::{Disconnect, Packet, Properties, ReasonCode, Version};
+
+use super::connection::Flow;
+use super::receive::Handled;
+use super::{Closing, Output, Shard};
+use crate::base::{ConnId, Nanos, SessionId};
+use crate::pubsub::Stored;
+use crate::session::{NEVER_EXPIRES, StoredWill};
+
+impl Shard {
+    pub(super) fn on_disconnect(
+        &mut self,
+        id: ConnId,
+        session: SessionId,
+        disconnect: &Disconnect<'_>,
+    ) -> Handled {
+        let Some(held) = self.sessions.get_mut(session) else {
+            return Ok(Flow::Gone);
+        };
+        if let Some(seconds) = disconnect.properties.session_expiry_interval() {
+            if held.expiry_seconds == 0 && seconds > 0 {
+                return Err(ReasonCode::ProtocolError); // [MQTT5-3.14.2-2]
+            }
+            held.expiry_seconds = seconds;
+        }
+        // [MQTT311-3.14.4-3] [MQTT5-3.14.4-3]
+        let with_will = disconnect.reason != ReasonCode::Success;
+        self.close(id, None, with_will);
+        Ok(Flow::Gone)
+    }
+
+    /// The peer broke the rules, at the packet with which `bytes` start.
+    pub(super) fn fault(&mut self, id: ConnId, reason: ReasonCode, bytes: &[u8]) {
+        let Some(conn) = self.connections.get(id) else {
+            return;
+        };
+        tracing::debug!(peer = %conn.peer, reason = reason.name(), "closed a connection");
+        if conn.session.is_none() {
+            self.refuse(id, reason, bytes);
+        } else {
+            self.close(id, Some(reason), true);
+        }
+    }
+
+    /// Ends a connection. A v5 client that had connected is told why [MQTT5-4.13.2-1].
+    pub(super) fn close(&mut self, id: ConnId, reason: Option<ReasonCode>, with_will: bool) {
+        let Some(conn) = self.connections.get_mut(id) else {
+            return;
+        };
+        if let Some(reason) = reason
+            && conn.session.is_some()
+            && conn.version == Version::V5
+        {
+            let disconnect = Disconnect {
+                reason,
+                properties: Properties::default(),
+            };
+            Packet::Disconnect(disconnect).encode(Version::V5, self.outgoing.open(conn));
+        }
+        if let Some(last) = self.lose_connection(id, with_will) {
+            self.effects.closed.push(Closing { conn: id, last });
+        }
+    }
+
+    /// Forgets a connection; returns what it had yet to send.
+    pub(super) fn lose_connection(&mut self, id: ConnId, with_will: bool) -> Option<Output> {
+        let conn = self.connections.remove(id)?;
+        self.config.admission.leave();
+        if let Some(session) = conn.session {
+            self.disconnect_session(session, with_will);
+        }
+        Some(conn.output)
+    }
+
+    fn disconnect_session(&mut self, id: SessionId, with_will: bool) {
+        let now = self.now;
+        let Some(session) = self.sessions.get_mut(id) else {
+            return;
+        };
+        session.conn = None;
+        if !with_will {
+            session.will = None;
+        }
+        let expiry_seconds = session.expiry_seconds;
+        if let Some(will) = &mut session.will {
+            // Whichever comes first: the delay's end or the session's [MQTT5-3.1.3-9].
+            let delay = will.delay_seconds.min(expiry_seconds);
+            will.due_at = Some(now + Nanos::from_secs(u64::from(delay)));
+        }
+        if expiry_seconds == 0 {
+            self.end_session(id);
+            return;
+        }
+        session.ends_at = match expiry_seconds {
+            NEVER_EXPIRES => Nanos::MAX,
+            seconds => now + Nanos::from_secs(u64::from(seconds)),
+        };
+        self.publish_due_will(id);
+        self.arm_session(id);
+    }
+
+    /// Publishes the will of a session whose connection is lost, if it is due.
+    pub(super) fn publish_due_will(&mut self, id: SessionId) {
+        let now = self.now;
+        let Some(session) = self.sessions.get_mut(id) else {
+            return;
+        };
+        let is_due = |will: &StoredWill| will.due_at.is_some_and(|due| due <= now);
+        if session.will.as_deref().is_some_and(is_due)
+            && let Some(will) = session.will.take()
+        {
+            self.publish_stored_will(&will);
+        }
+    }
+
+    fn publish_stored_will(&mut self, will: &StoredWill) {
+        let stored = match will.expiry_seconds {
+            None => will.message.clone(),
+            Some(seconds) => {
+                let mut message = will.message.message();
+                message.expires_at = self.now + Nanos::from_secs(u64::from(seconds));
+                Stored::new(&message)
+            }
+        };
+        self.publish_will(&stored);
+    }
+
+    /// Ends a session for good: its will goes out, its subscriptions and queues go.
+    pub(super) fn end_session(&mut self, id: SessionId) {
+        let Some(session) = self.sessions.get_mut(id) else {
+            return;
+        };
+        assert!(
+            session.conn.is_none(),
+            "a session ends after its connection"
+        );
+        let subscriptions = std::mem::take(&mut session.subscriptions);
+        let replays = std::mem::take(&mut session.replays);
+        let will = session.will.take();
+        for (local, position) in subscriptions {
+            self.take_subscriber(local, position);
+        }
+        for replay in replays {
+            self.cancel_replay(replay);
+        }
+        self.sessions.remove(id);
+        if let Some(will) = will {
+            self.publish_stored_will(&will);
+        }
+    }
+}

@@ -1,0 +1,333 @@
+//! SUBSCRIBE and UNSUBSCRIBE: local subscribers, and attachments at the owners.
+
+use ringbus_protocols::mqtt::{
+    Packet, PacketIdentifier, Properties, ReasonCode, RetainHandling, SubAck, Subscribe,
+    SubscribeFilter, UnsubAck, Unsubscribe, Version,
+};
+use ringbus_protocols::topic::TopicFilter;
+
+use super::Shard;
+use super::connection::{Blocker, Flow};
+use super::filters::{PendingSubAck, Subscriber, SubscriptionOptions};
+use super::message::{Attach, Mail};
+use super::receive::Handled;
+use crate::base::{ConnId, Key, SessionId, ShardId};
+use crate::mailbox::Class;
+use crate::pubsub::Owners;
+
+const SHARED_PREFIX: &str = "$share/";
+
+/// What became of one filter of a SUBSCRIBE.
+struct Subscribed {
+    reason: ReasonCode,
+    /// The filter, if its owners have yet to answer.
+    pending: Option<Key>,
+}
+
+impl Shard {
+    pub(super) fn on_subscribe(
+        &mut self,
+        id: ConnId,
+        session: SessionId,
+        subscribe: &Subscribe<'_>,
+    ) -> Handled {
+        if let Some(blocker) = self.attach_blocker() {
+            return Ok(Flow::Pause(blocker));
+        }
+        let identifier = subscribe
+            .properties
+            .subscription_identifiers()
+            .next()
+            .unwrap_or(0);
+        let mut reasons = Vec::new();
+        let mut pending = Vec::new();
+        for filter in subscribe.filters() {
+            let subscribed = self.subscribe_one(session, &filter, identifier);
+            reasons.push(subscribed.reason);
+            pending.extend(subscribed.pending);
+        }
+        self.answer_subscribe(id, subscribe.packet_identifier, reasons, &pending);
+        Ok(Flow::Continue)
+    }
+
+    /// Attachments travel with publishes: where those have no room, SUBSCRIBE waits too.
+    fn attach_blocker(&self) -> Option<Blocker> {
+        (0..self.config.shards)
+            .map(ShardId)
+            .find(|&owner| self.outboxes.publish_full(owner))
+            .map(Blocker::PublishTo)
+    }
+
+    fn subscribe_one(
+        &mut self,
+        session_id: SessionId,
+        wanted: &SubscribeFilter<'_>,
+        identifier: u32,
+    ) -> Subscribed {
+        if wanted.filter.starts_with(SHARED_PREFIX) {
+            return Subscribed {
+                reason: ReasonCode::SharedSubscriptionsNotSupported,
+                pending: None,
+            };
+        }
+        let Ok(filter) = TopicFilter::parse(wanted.filter) else {
+            return Subscribed {
+                reason: ReasonCode::TopicFilterInvalid,
+                pending: None,
+            };
+        };
+        let (local, is_new_here) = self.filters.obtain(filter.as_str());
+        let options = SubscriptionOptions {
+            qos: wanted.qos,
+            no_local: wanted.no_local,
+            retain_as_published: wanted.retain_as_published,
+        };
+        let subscriber = Subscriber {
+            session: session_id,
+            options,
+            identifier,
+        };
+        let is_new = self.put_subscriber(local, subscriber);
+        if is_new_here {
+            self.attach(&filter, local);
+        }
+        let replay = match wanted.retain_handling {
+            RetainHandling::Send => true,
+            RetainHandling::SendIfNew => is_new,
+            RetainHandling::DoNotSend => false,
+        };
+        if replay {
+            self.start_replays(&filter, local, session_id);
+        }
+        let waits = self
+            .filters
+            .get(local)
+            .is_some_and(|filter| filter.owners_pending > 0);
+        Subscribed {
+            reason: granted(wanted),
+            pending: waits.then_some(local),
+        }
+    }
+
+    /// Adds or replaces the session's subscription [MQTT5-3.8.4-3]; says whether it is new.
+    fn put_subscriber(&mut self, local: Key, subscriber: Subscriber) -> bool {
+        let filter = self.filters.get_mut(local).expect("it was just obtained");
+        let session = self
+            .sessions
+            .get_mut(subscriber.session)
+            .expect("it sent the SUBSCRIBE");
+        if let Some(&position) = session.subscriptions.get(&local) {
+            filter.subscribers[position as usize] = subscriber;
+            return false;
+        }
+        let position = u32::try_from(filter.subscribers.len()).expect("fewer than 2^32 sessions");
+        filter.subscribers.push(subscriber);
+        session.subscriptions.insert(local, position);
+        true
+    }
+
+    /// The first subscriber here: every owner of a part of the filter must know.
+    fn attach(&mut self, filter: &TopicFilter<'_>, local: Key) {
+        let mut pending = 0;
+        for owner in self.owners_of(filter) {
+            if owner == self.id {
+                self.partition.attach(filter, self.id, local);
+                continue;
+            }
+            pending += 1;
+            let attach = Attach {
+                filter: filter.as_str().into(),
+                local,
+            };
+            self.outboxes
+                .control(owner, Class::Publish, Mail::Attach(Box::new(attach)));
+        }
+        let filter = self.filters.get_mut(local).expect("it was just obtained");
+        filter.owners_pending = pending;
+    }
+
+    /// The shards that own topics which the filter matches.
+    pub(super) fn owners_of(
+        &self,
+        filter: &TopicFilter<'_>,
+    ) -> impl Iterator<Item = ShardId> + use<> {
+        let owners = match self.config.partitioner.owners(filter) {
+            Owners::One(owner) => owner.0..owner.0 + 1,
+            Owners::All => 0..self.config.shards,
+        };
+        owners.map(ShardId)
+    }
+
+    fn answer_subscribe(
+        &mut self,
+        id: ConnId,
+        identifier: PacketIdentifier,
+        reasons: Vec<ReasonCode>,
+        pending: &[Key],
+    ) {
+        if pending.is_empty() {
+            self.send_suback(id, identifier, &reasons);
+            return;
+        }
+        let waiting = PendingSubAck {
+            conn: id,
+            identifier,
+            reasons,
+            filters_pending: pending.len(),
+        };
+        let waiter = self.subacks.insert_with(|_| waiting);
+        for &local in pending {
+            let filter = self
+                .filters
+                .get_mut(local)
+                .expect("its owners have yet to answer");
+            filter.waiters.push(waiter);
+        }
+    }
+
+    /// An owner says that a filter is active from here on in what it delivers.
+    pub(super) fn on_attached(&mut self, local: Key) {
+        let Some(filter) = self.filters.get_mut(local) else {
+            return;
+        };
+        filter.owners_pending -= 1;
+        if filter.owners_pending > 0 {
+            return;
+        }
+        let waiters = std::mem::take(&mut filter.waiters);
+        self.release_waiters(waiters);
+    }
+
+    fn release_waiters(&mut self, waiters: Vec<Key>) {
+        for waiter in waiters {
+            let Some(waiting) = self.subacks.get_mut(waiter) else {
+                continue;
+            };
+            waiting.filters_pending -= 1;
+            if waiting.filters_pending > 0 {
+                continue;
+            }
+            if let Some(done) = self.subacks.remove(waiter) {
+                self.send_suback(done.conn, done.identifier, &done.reasons);
+            }
+        }
+    }
+
+    fn send_suback(&mut self, id: ConnId, identifier: PacketIdentifier, reasons: &[ReasonCode]) {
+        let Some(conn) = self.connections.get_mut(id) else {
+            return;
+        };
+        let version = conn.version;
+        let codes: Vec<u8> = reasons
+            .iter()
+            .map(|&reason| wire_code(reason, version))
+            .collect();
+        let suback = SubAck {
+            packet_identifier: identifier,
+            properties: Properties::default(),
+            reasons: &codes,
+        };
+        Packet::SubAck(suback).encode(version, self.outgoing.open(conn));
+    }
+
+    pub(super) fn on_unsubscribe(
+        &mut self,
+        id: ConnId,
+        session: SessionId,
+        unsubscribe: &Unsubscribe<'_>,
+    ) -> Handled {
+        if let Some(blocker) = self.attach_blocker() {
+            return Ok(Flow::Pause(blocker));
+        }
+        let mut codes = Vec::new();
+        for filter in unsubscribe.filters() {
+            codes.push(self.unsubscribe_one(session, filter) as u8);
+        }
+        let Some(conn) = self.connections.get_mut(id) else {
+            return Ok(Flow::Gone);
+        };
+        let version = conn.version;
+        let unsuback = UnsubAck {
+            packet_identifier: unsubscribe.packet_identifier,
+            properties: Properties::default(),
+            reasons: &codes,
+        };
+        Packet::UnsubAck(unsuback).encode(version, self.outgoing.open(conn));
+        Ok(Flow::Continue)
+    }
+
+    fn unsubscribe_one(&mut self, session_id: SessionId, filter: &str) -> ReasonCode {
+        if TopicFilter::parse(filter).is_err() {
+            return ReasonCode::TopicFilterInvalid;
+        }
+        let removed = self.filters.find(filter).and_then(|local| {
+            let session = self.sessions.get_mut(session_id)?;
+            session
+                .subscriptions
+                .remove(&local)
+                .map(|position| (local, position))
+        });
+        let Some((local, position)) = removed else {
+            return ReasonCode::NoSubscriptionExisted;
+        };
+        self.take_subscriber(local, position);
+        ReasonCode::Success
+    }
+
+    /// Takes a subscriber from a filter; the last one takes the filter along.
+    pub(super) fn take_subscriber(&mut self, local: Key, position: u32) {
+        let filter = self
+            .filters
+            .get_mut(local)
+            .expect("a session subscribes to it");
+        if let Some(moved) = filter.take(position)
+            && let Some(session) = self.sessions.get_mut(moved)
+        {
+            session.subscriptions.insert(local, position);
+        }
+        if filter.subscribers.is_empty()
+            && let Some(gone) = self.filters.remove(local)
+        {
+            self.detach(&gone.name, local);
+            self.release_waiters(gone.waiters);
+        }
+    }
+
+    /// The last subscriber is gone. Room for this is reserved: it is mail like an attachment, of
+    /// which there was one before.
+    fn detach(&mut self, name: &str, local: Key) {
+        let filter = TopicFilter::parse(name).expect("it was parsed when it was attached");
+        for owner in self.owners_of(&filter) {
+            if owner == self.id {
+                self.partition.detach(name, self.id, local);
+                continue;
+            }
+            let detach = Attach {
+                filter: name.into(),
+                local,
+            };
+            self.outboxes
+                .control(owner, Class::Publish, Mail::Detach(Box::new(detach)));
+        }
+    }
+}
+
+fn granted(wanted: &SubscribeFilter<'_>) -> ReasonCode {
+    use ringbus_protocols::mqtt::QoS;
+    match wanted.qos {
+        QoS::AtMostOnce => ReasonCode::Success,
+        QoS::AtLeastOnce => ReasonCode::GrantedQoS1,
+        QoS::ExactlyOnce => ReasonCode::GrantedQoS2,
+    }
+}
+
+/// v3.1.1 knows one failure [MQTT311-3.9.3-2], v3.1 none: it is told the same.
+fn wire_code(reason: ReasonCode, version: Version) -> u8 {
+    const FAILURE: u8 = 0x80;
+    let code = reason as u8;
+    if version == Version::V5 || code < FAILURE {
+        code
+    } else {
+        FAILURE
+    }
+}

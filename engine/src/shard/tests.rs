@@ -1,0 +1,507 @@
+//! Shards in one thread, fed by hand.
+
+use std::sync::Arc;
+
+use ringbus_protocols::mqtt::{
+    Ack, Connect, Frame, Packet, PacketIdentifier, PropertiesBuf, Property, Publish, QoS,
+    ReasonCode, Version, Will, frame,
+};
+use ringbus_protocols::topic::TopicName;
+
+use super::{Admission, Batch, Shard, ShardConfig};
+use crate::base::{ConnId, Nanos, Peer, ShardId};
+use crate::config::PartitionLevels;
+use crate::mailbox::{Mailbox, Wake, mesh};
+use crate::pubsub::Partitioner;
+
+struct NoWake;
+
+impl Wake for NoWake {
+    fn wake(&self) {}
+}
+
+/// Shards, their mailboxes, and where each socket is.
+struct Net {
+    shards: Vec<Shard>,
+    mailboxes: Vec<Mailbox<Batch>>,
+    now: Nanos,
+    sockets: Vec<Line>,
+}
+
+/// The client's end of a connection.
+#[derive(Default)]
+struct Line {
+    at: Option<(usize, ConnId)>,
+    received: Vec<u8>,
+    is_closed: bool,
+}
+
+impl Net {
+    fn new(shards: u16) -> Self {
+        let hasher = ahash::RandomState::with_seeds(1, 2, 3, 4);
+        let partitioner = Partitioner::new(shards, PartitionLevels::default(), hasher.clone());
+        let config = Arc::new(ShardConfig {
+            shards,
+            max_packet_size: 1 << 20,
+            queue_bytes: 1 << 20,
+            connect_timeout: Nanos::from_secs(10),
+            receive_maximum: 20,
+            topic_alias_maximum: 8,
+            pace_us_max: 0,
+            partitioner: Arc::new(partitioner),
+            hasher,
+            admission: Arc::new(Admission::new(100)),
+        });
+        let wakers: Vec<Arc<dyn Wake>> = (0..shards).map(|_| Arc::new(NoWake) as _).collect();
+        let make = |id| Shard::new(ShardId(id), config.clone(), Nanos::ZERO, 7);
+        Self {
+            shards: (0..shards).map(make).collect(),
+            mailboxes: mesh(shards, 64, wakers),
+            now: Nanos::from_secs(1),
+            sockets: Vec::new(),
+        }
+    }
+
+    fn open(&mut self, shard: usize) -> usize {
+        let socket = self.sockets.len();
+        self.shards[shard].begin_turn(self.now);
+        let id = i32::try_from(socket).unwrap();
+        let conn = self.shards[shard]
+            .on_accept(id, Peer::default())
+            .expect("there is room");
+        self.sockets.push(Line {
+            at: Some((shard, conn)),
+            ..Line::default()
+        });
+        socket
+    }
+
+    fn send(&mut self, socket: usize, version: Version, packet: &Packet<'_>) {
+        let mut bytes = Vec::new();
+        packet.encode(version, &mut bytes);
+        self.send_bytes(socket, &bytes);
+    }
+
+    fn send_bytes(&mut self, socket: usize, bytes: &[u8]) {
+        let Some((shard, conn)) = self.sockets[socket].at else {
+            return;
+        };
+        self.shards[shard].begin_turn(self.now);
+        assert_eq!(self.shards[shard].on_bytes(conn, bytes), bytes.len());
+        self.settle();
+    }
+
+    fn connect(&mut self, shard: usize, connect: Connect<'_>) -> usize {
+        let socket = self.open(shard);
+        let version = connect.version;
+        self.send(socket, version, &Packet::Connect(connect));
+        socket
+    }
+
+    /// Turns of every shard until nothing is left to do.
+    fn settle(&mut self) {
+        for _ in 0..8 {
+            for shard in 0..self.shards.len() {
+                let mailbox = &mut self.mailboxes[shard];
+                self.shards[shard].begin_turn(self.now);
+                self.shards[shard].on_mail(mailbox);
+                self.shards[shard].end_turn(mailbox);
+                self.carry_out(shard);
+            }
+        }
+    }
+
+    fn carry_out(&mut self, shard: usize) {
+        let effects = std::mem::take(self.shards[shard].effects());
+        for (conn, socket) in effects.adopted {
+            self.sockets[usize::try_from(socket).unwrap()].at = Some((shard, conn));
+        }
+        for closing in effects.closed {
+            let line = self.line(shard, closing.conn);
+            line.received.extend_from_slice(&closing.last.bytes);
+            line.is_closed = true;
+            line.at = None;
+        }
+        while let Some(conn) = self.shards[shard].take_dirty() {
+            let Some(output) = self.shards[shard].take_output(conn) else {
+                continue;
+            };
+            self.line(shard, conn)
+                .received
+                .extend_from_slice(&output.bytes);
+            self.shards[shard].on_sent(conn, output);
+        }
+    }
+
+    fn line(&mut self, shard: usize, conn: ConnId) -> &mut Line {
+        let line = self
+            .sockets
+            .iter_mut()
+            .find(|line| line.at == Some((shard, conn)));
+        line.expect("the connection is known")
+    }
+
+    fn hang_up(&mut self, socket: usize) {
+        let (shard, conn) = self.sockets[socket].at.take().expect("it is connected");
+        self.shards[shard].begin_turn(self.now);
+        self.shards[shard].on_closed(conn);
+        self.settle();
+    }
+
+    fn pass(&mut self, span: Nanos) {
+        self.now = self.now + span;
+        self.settle();
+    }
+
+    /// What came since the last call, a word for each packet.
+    fn read(&mut self, socket: usize, version: Version) -> Vec<String> {
+        let bytes = std::mem::take(&mut self.sockets[socket].received);
+        let mut rest = &bytes[..];
+        let mut words = Vec::new();
+        while !rest.is_empty() {
+            let Ok(Frame::Complete {
+                header,
+                body,
+                length,
+            }) = frame(rest, u32::MAX)
+            else {
+                panic!("the shard sends whole packets");
+            };
+            words.push(word(
+                &Packet::decode(header, body, version).expect("valid packets"),
+            ));
+            rest = &rest[length..];
+        }
+        words
+    }
+
+    fn leaks(&self) -> usize {
+        self.shards
+            .iter()
+            .filter(|shard| !shard.leaks().is_none())
+            .count()
+    }
+}
+
+fn word(packet: &Packet<'_>) -> String {
+    match packet {
+        Packet::ConnAck(ack) => format!("connack {:?} {}", ack.reason, ack.session_present),
+        Packet::Publish(publish) => {
+            let payload = String::from_utf8_lossy(publish.payload);
+            let identifier = publish.packet_identifier.map_or(0, PacketIdentifier::get);
+            let (qos, retain, dup) = (publish.qos as u8, publish.retain, publish.dup);
+            let mut text = format!("publish {}={payload} q{qos} #{identifier}", publish.topic);
+            text.push_str(if retain { " retain" } else { "" });
+            text.push_str(if dup { " dup" } else { "" });
+            for identifier in publish.properties.subscription_identifiers() {
+                text.push_str(&format!(" s{identifier}"));
+            }
+            text
+        }
+        Packet::PubAck(ack) => format!("puback #{} {:?}", ack.packet_identifier.get(), ack.reason),
+        Packet::PubRec(ack) => format!("pubrec #{} {:?}", ack.packet_identifier.get(), ack.reason),
+        Packet::PubComp(ack) => {
+            format!("pubcomp #{} {:?}", ack.packet_identifier.get(), ack.reason)
+        }
+        Packet::PubRel(ack) => format!("pubrel #{}", ack.packet_identifier.get()),
+        Packet::SubAck(ack) => format!("suback {:?}", ack.reasons),
+        Packet::UnsubAck(ack) => format!("unsuback {:?}", ack.reasons),
+        Packet::Disconnect(disconnect) => format!("disconnect {:?}", disconnect.reason),
+        other => format!("{other:?}"),
+    }
+}
+
+fn id(value: u16) -> PacketIdentifier {
+    PacketIdentifier::new(value).unwrap()
+}
+
+fn client<'a>(version: Version, client_id: &'a str) -> Connect<'a> {
+    Connect {
+        version,
+        clean_start: true,
+        client_id,
+        keep_alive_seconds: 0,
+        will: None,
+        username: None,
+        password: None,
+        properties: Default::default(),
+    }
+}
+
+fn publish<'a>(topic: &'a str, payload: &'a [u8], qos: QoS) -> Publish<'a> {
+    let packet_identifier = (qos != QoS::AtMostOnce).then(|| id(1));
+    Publish {
+        topic,
+        payload,
+        qos,
+        packet_identifier,
+        ..Publish::default()
+    }
+}
+
+fn subscribe(filters: &[(&str, QoS)], version: Version, identifier: u32) -> Vec<u8> {
+    use ringbus_protocols::mqtt::{Subscribe, SubscribeFilter};
+    let filters: Vec<SubscribeFilter<'_>> = filters
+        .iter()
+        .map(|&(filter, qos)| SubscribeFilter {
+            filter,
+            qos,
+            ..SubscribeFilter::default()
+        })
+        .collect();
+    let mut properties = PropertiesBuf::new();
+    if identifier > 0 {
+        properties.push(Property::SubscriptionIdentifier(identifier));
+    }
+    let mut out = Vec::new();
+    Subscribe::encode_from(
+        id(9),
+        &properties.as_properties(),
+        &filters,
+        version,
+        &mut out,
+    );
+    out
+}
+
+const V5: Version = Version::V5;
+
+#[test]
+fn a_publish_reaches_each_subscriber_on_every_shard_once() {
+    for shards in [1, 2, 4, 8] {
+        let mut net = Net::new(shards);
+        let sockets: Vec<usize> = (0..20)
+            .map(|n| {
+                let name = format!("client-{n}");
+                let socket = net.connect(n % usize::from(shards), client(V5, &name));
+                net.send_bytes(socket, &subscribe(&[("a/#", QoS::AtLeastOnce)], V5, 5));
+                net.send_bytes(socket, &subscribe(&[("+/b", QoS::AtMostOnce)], V5, 6));
+                let seen = net.read(socket, V5);
+                assert_eq!(seen, ["connack Success false", "suback [1]", "suback [0]"]);
+                socket
+            })
+            .collect();
+        let packet = Packet::Publish(publish("a/b", b"x", QoS::AtLeastOnce));
+        net.send(sockets[3], V5, &packet);
+        for (n, &socket) in sockets.iter().enumerate() {
+            let mut seen = net.read(socket, V5);
+            seen.sort();
+            let own = if n == 3 {
+                vec!["puback #1 Success"]
+            } else {
+                vec![]
+            };
+            assert_eq!(seen[..own.len()], own);
+            assert!(
+                ["publish a/b=x q1 #1 s5 s6", "publish a/b=x q1 #1 s6 s5"]
+                    .contains(&seen[own.len()].as_str()),
+                "{seen:?}"
+            );
+            assert_eq!(seen.len(), own.len() + 1);
+        }
+        if shards > 1 {
+            assert!(
+                net.shards
+                    .iter()
+                    .any(|shard| shard.counters().mail_items > 0)
+            );
+        }
+        for socket in sockets {
+            net.hang_up(socket);
+        }
+        assert_eq!(net.leaks(), 0);
+    }
+}
+
+#[test]
+fn qos2_is_routed_on_pubrel_and_only_once() {
+    let mut net = Net::new(2);
+    let subscriber = net.connect(0, client(V5, "s"));
+    net.send_bytes(subscriber, &subscribe(&[("t", QoS::ExactlyOnce)], V5, 0));
+    let publisher = net.connect(1, client(V5, "p"));
+    net.read(subscriber, V5);
+    net.read(publisher, V5);
+    let packet = publish("t", b"m", QoS::ExactlyOnce);
+    for dup in [false, true] {
+        net.send(publisher, V5, &Packet::Publish(Publish { dup, ..packet }));
+        assert_eq!(net.read(publisher, V5), ["pubrec #1 Success"]);
+        assert!(net.read(subscriber, V5).is_empty());
+    }
+    let pubrel = Packet::PubRel(Ack {
+        packet_identifier: id(1),
+        reason: ReasonCode::Success,
+        properties: Default::default(),
+    });
+    net.send(publisher, V5, &pubrel);
+    assert_eq!(net.read(publisher, V5), ["pubcomp #1 Success"]);
+    assert_eq!(net.read(subscriber, V5), ["publish t=m q2 #1"]);
+    net.send(publisher, V5, &pubrel);
+    assert_eq!(
+        net.read(publisher, V5),
+        ["pubcomp #1 PacketIdentifierNotFound"]
+    );
+    assert!(net.read(subscriber, V5).is_empty());
+}
+
+#[test]
+fn a_takeover_tells_the_old_connection_and_keeps_the_session() {
+    let mut net = Net::new(4);
+    let mut properties = PropertiesBuf::new();
+    properties.push(Property::SessionExpiryInterval(100));
+    let lasting = Connect {
+        clean_start: false,
+        properties: properties.as_properties(),
+        ..client(V5, "c")
+    };
+    let old = net.connect(0, lasting);
+    net.send_bytes(old, &subscribe(&[("t", QoS::AtLeastOnce)], V5, 0));
+    assert_eq!(net.read(old, V5), ["connack Success false", "suback [1]"]);
+    let new = net.connect(2, lasting);
+    assert_eq!(net.read(old, V5), ["disconnect SessionTakenOver"]);
+    assert!(net.sockets[old].is_closed);
+    assert_eq!(net.read(new, V5), ["connack Success true"]);
+    net.hang_up(new);
+    let publisher = net.connect(3, client(V5, "p"));
+    net.send(
+        publisher,
+        V5,
+        &Packet::Publish(publish("t", b"kept", QoS::AtLeastOnce)),
+    );
+    let again = net.connect(1, lasting);
+    assert_eq!(
+        net.read(again, V5),
+        ["connack Success true", "publish t=kept q1 #1"]
+    );
+    net.hang_up(again);
+    net.hang_up(publisher);
+    assert!(net.leaks() > 0, "the session is still there");
+    net.pass(Nanos::from_secs(101));
+    assert_eq!(net.leaks(), 0);
+}
+
+#[test]
+fn retained_messages_meet_new_subscriptions_on_every_partition() {
+    let mut net = Net::new(4);
+    let publisher = net.connect(0, client(V5, "p"));
+    for n in 0..200 {
+        let topic = format!("r/{n}/x");
+        let retained = Publish {
+            retain: true,
+            ..publish(&topic, b"v", QoS::AtMostOnce)
+        };
+        net.send(publisher, V5, &Packet::Publish(retained));
+    }
+    let subscriber = net.connect(1, client(Version::V3_1_1, "s"));
+    net.send_bytes(
+        subscriber,
+        &subscribe(&[("#", QoS::AtLeastOnce)], Version::V3_1_1, 0),
+    );
+    let seen = net.read(subscriber, Version::V3_1_1);
+    assert_eq!(
+        seen.iter().filter(|word| word.ends_with("retain")).count(),
+        200
+    );
+    net.send(
+        publisher,
+        V5,
+        &Packet::Publish(Publish {
+            retain: true,
+            ..publish("r/7/x", b"", QoS::AtMostOnce)
+        }),
+    );
+    assert_eq!(
+        net.read(subscriber, Version::V3_1_1),
+        ["publish r/7/x= q0 #0"]
+    );
+    net.send_bytes(
+        subscriber,
+        &subscribe(&[("r/7/+", QoS::AtMostOnce)], Version::V3_1_1, 0),
+    );
+    assert_eq!(net.read(subscriber, Version::V3_1_1), ["suback [0]"]);
+    net.hang_up(publisher);
+    net.hang_up(subscriber);
+    assert_eq!(net.leaks(), 0);
+}
+
+#[test]
+fn a_will_follows_a_lost_connection_but_not_a_disconnect() {
+    let mut net = Net::new(2);
+    let watcher = net.connect(0, client(V5, "w"));
+    net.send_bytes(watcher, &subscribe(&[("will", QoS::AtMostOnce)], V5, 0));
+    net.read(watcher, V5);
+    let with_will = || {
+        let topic = TopicName::parse("will").unwrap();
+        let will = Will {
+            topic,
+            payload: b"gone",
+            qos: QoS::AtMostOnce,
+            retain: false,
+            properties: Default::default(),
+        };
+        Connect {
+            will: Some(will),
+            ..client(V5, "c")
+        }
+    };
+    let polite = net.connect(1, with_will());
+    net.send_bytes(polite, &[0xE0, 0]);
+    assert!(net.read(watcher, V5).is_empty());
+    let lost = net.connect(1, with_will());
+    net.hang_up(lost);
+    assert_eq!(net.read(watcher, V5), ["publish will=gone q0 #0"]);
+    let silent = net.connect(
+        1,
+        Connect {
+            keep_alive_seconds: 10,
+            ..with_will()
+        },
+    );
+    net.pass(Nanos::from_secs(14));
+    assert!(!net.sockets[silent].is_closed);
+    net.pass(Nanos::from_secs(2));
+    assert!(net.sockets[silent].is_closed);
+    assert_eq!(net.read(watcher, V5), ["publish will=gone q0 #0"]);
+}
+
+#[test]
+fn any_split_of_the_bytes_is_the_same_to_the_shard() {
+    let mut stream = Vec::new();
+    Packet::Connect(client(V5, "split")).encode(V5, &mut stream);
+    stream.extend(subscribe(&[("s/+", QoS::AtLeastOnce)], V5, 3));
+    for n in 0..3u8 {
+        let payload = [b'0' + n];
+        Packet::Publish(publish("s/t", &payload, QoS::AtLeastOnce)).encode(V5, &mut stream);
+    }
+    let mut whole = None;
+    for step in 1..=stream.len() {
+        let mut net = Net::new(2);
+        let socket = net.open(0);
+        for piece in stream.chunks(step) {
+            net.send_bytes(socket, piece);
+        }
+        let mut seen = net.read(socket, V5);
+        seen.sort();
+        assert_eq!(seen.len(), 8);
+        assert_eq!(
+            *whole.get_or_insert_with(|| seen.clone()),
+            seen,
+            "in pieces of {step}"
+        );
+    }
+}
+
+#[test]
+fn garbage_is_answered_by_a_reason_or_a_close() {
+    let mut net = Net::new(1);
+    let stranger = net.open(0);
+    net.send_bytes(stranger, b"GET / HTTP/1.1\r\n\r\n");
+    assert!(net.sockets[stranger].is_closed && net.sockets[stranger].received.is_empty());
+    let rude = net.connect(0, client(V5, "rude"));
+    net.read(rude, V5);
+    net.send_bytes(rude, &[0x30, 4, 0, 1, b'+', 0]);
+    assert_eq!(net.read(rude, V5), ["disconnect TopicNameInvalid"]);
+    let slow = net.open(0);
+    net.pass(Nanos::from_secs(11));
+    assert!(net.sockets[slow].is_closed, "no CONNECT within the timeout");
+    assert_eq!(net.leaks(), 0);
+}
