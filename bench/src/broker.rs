@@ -31,8 +31,8 @@ pub struct OwnBroker {
     pub binary: PathBuf,
     /// `--io`
     pub io: String,
-    /// `--shards`
-    pub shards: u16,
+    /// `--shards`, or the broker's own choice
+    pub shards: Option<u16>,
     /// CPUs it may use; empty: all
     pub cpus: Vec<usize>,
     /// More arguments of `serve`
@@ -83,7 +83,7 @@ impl Broker {
                     .clone()
                     .map_or_else(std::env::current_exe, Ok)?,
                 io: start.io.clone(),
-                shards: start.shards,
+                shards: (start.shards > 0).then_some(start.shards),
                 cpus: broker_cpus,
                 arguments: start.serve_arg.clone(),
             })?,
@@ -118,7 +118,9 @@ impl Broker {
     pub fn start(own: &OwnBroker) -> io::Result<Self> {
         let mut command = Command::new(&own.binary);
         command.args(["serve", "--listen", "mqtt://127.0.0.1:0", "--io", &own.io]);
-        command.args(["--shards", &own.shards.to_string()]);
+        if let Some(shards) = own.shards {
+            command.args(["--shards", &shards.to_string()]);
+        }
         command
             .args(["--max-connections", "1000000"])
             .args(&own.arguments);

@@ -5,7 +5,7 @@ use crate::cli::{BenchArgs, BenchKind, ConnectArgs, LatencyArgs, LimitArgs, Load
 use crate::generator::{Kind, Load, Pacing, open_and_hold, run};
 use crate::limit::{self, MESSAGE_BYTES};
 use crate::report::{ConnectReport, LoadReport, Mail};
-use crate::sys;
+use crate::{suite, sys};
 use serde::Serialize;
 use std::fmt::Display;
 use std::io;
@@ -50,6 +50,7 @@ pub fn bench_command(args: &BenchArgs) -> ExitCode {
             BenchKind::Latency(args) => latency_command(args),
             BenchKind::Connect(args) => connect_command(args),
             BenchKind::Limit(args) => limit_command(args),
+            BenchKind::Suite(args) => suite::command(args).map(|()| ExitCode::SUCCESS),
         });
     result.unwrap_or_else(|failure| match failure {
         Failure::Usage(text) => {

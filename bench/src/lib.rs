@@ -12,10 +12,12 @@ mod endpoint;
 mod generator;
 mod limit;
 mod report;
+mod suite;
 mod sys;
 
 pub use cli::{
     BenchArgs, BenchKind, ConnectArgs, LatencyArgs, LimitArgs, LoadArgs, PubArgs, SubArgs,
+    SuiteArgs,
 };
 pub use client::{pub_command, sub_command};
 pub use commands::bench_command;

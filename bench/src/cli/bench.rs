@@ -28,6 +28,8 @@ pub enum BenchKind {
     Connect(ConnectArgs),
     /// A copy relay without a protocol: what this machine allows at most
     Limit(LimitArgs),
+    /// The whole table of docs/benchmarks.md, beside the other brokers found on this machine
+    Suite(SuiteArgs),
 }
 
 /// The protocol the generator speaks.
@@ -62,7 +64,7 @@ pub struct Start {
     /// Driver of the own broker: auto, ring, epoll or glommio
     #[arg(long, value_name = "DRIVER", default_value = "auto")]
     pub io: String,
-    /// Shards of the own broker
+    /// Shards of the own broker; 0: as many as it takes by itself
     #[arg(long, value_name = "N", default_value_t = 1)]
     pub shards: u16,
     /// One more argument for the own broker's `serve` (may be repeated)
@@ -225,4 +227,38 @@ pub struct LimitArgs {
     /// Measurement
     #[command(flatten)]
     pub measure: Measure,
+}
+
+/// `bench suite`.
+#[derive(Args, Clone, Debug)]
+pub struct SuiteArgs {
+    /// Runs of each load on each broker, interleaved; medians are reported
+    #[arg(long, value_name = "N", default_value_t = 5)]
+    pub runs: usize,
+    /// Seconds measured in each run
+    #[arg(long, value_name = "SECONDS", default_value_t = 1.0)]
+    pub duration: f64,
+    /// Seconds of load before each measurement
+    #[arg(long, value_name = "SECONDS", default_value_t = 0.3)]
+    pub warmup: f64,
+    /// Only rows whose name contains this (may be repeated)
+    #[arg(long, value_name = "TEXT")]
+    pub only: Vec<String>,
+    /// Only these brokers: ring, epoll, glommio, mosquitto, nats-server, redis-server, rumqttd, limit
+    #[arg(long, value_name = "LIST", value_delimiter = ',')]
+    pub brokers: Vec<String>,
+    /// Write the table as Markdown
+    #[arg(long, value_name = "PATH")]
+    pub markdown: Option<PathBuf>,
+    /// Print every run as a line of JSON
+    #[arg(long)]
+    pub json: bool,
+    /// Binary of the own broker [default: this one]
+    #[arg(
+        long,
+        value_name = "PATH",
+        env = "RINGBUS_BENCH_BROKER",
+        hide_env = true
+    )]
+    pub broker_binary: Option<PathBuf>,
 }

@@ -17,6 +17,8 @@ pub struct Memory {
     pub resident: u64,
     /// Resident and the process's own: what it allocated in user space
     pub user_space: u64,
+    /// The most that was resident at once
+    pub resident_peak: u64,
 }
 
 impl Usage {
@@ -54,6 +56,7 @@ fn parse_memory(status: &str) -> Memory {
     Memory {
         resident: field("VmRSS:"),
         user_space: field("RssAnon:") + field("RssShmem:"),
+        resident_peak: field("VmHWM:"),
     }
 }
 
@@ -86,10 +89,11 @@ mod tests {
 
     #[test]
     fn memory_is_read_from_the_status_file() {
-        let status = "Name:\tx\nVmRSS:\t    30 kB\nRssAnon:\t    8 kB\n\
+        let status = "Name:\tx\nVmHWM:\t    40 kB\nVmRSS:\t    30 kB\nRssAnon:\t    8 kB\n\
                       RssFile:\t   21 kB\nRssShmem:\t       1 kB\n";
         let memory = parse_memory(status);
         assert_eq!(memory.resident, 30 * 1024);
         assert_eq!(memory.user_space, 9 * 1024);
+        assert_eq!(memory.resident_peak, 40 * 1024);
     }
 }
