@@ -11,8 +11,9 @@ const ROOT: u32 = 0;
 /// The level number of nodes reached by `+`; no literal level has it.
 const PLUS: u32 = u32::MAX;
 
-/// A prefix of filters. 24 bytes; its literal children are found in the edge table.
+/// A prefix of filters. Its literal children are found in the edge table.
 #[derive(Clone, Copy)]
+#[repr(align(32))]
 struct Node {
     /// The node one level up; while the node is free, the next free one.
     parent: u32,
@@ -24,8 +25,10 @@ struct Node {
     many: u32,
     /// The filter that is this prefix.
     here: u32,
-    /// Children by a literal level.
+    /// The number of children by a literal level.
     literals: u32,
+    /// All literal children, combined by exclusive or: of one, the child itself.
+    only: u32,
 }
 
 impl Node {
@@ -37,6 +40,7 @@ impl Node {
             many: NONE,
             here: NONE,
             literals: 0,
+            only: 0,
         }
     }
 
@@ -48,6 +52,15 @@ impl Node {
         !self.has_children() && self.many == NONE && self.here == NONE
     }
 }
+
+/// A level of a topic that some filter has.
+#[derive(Clone, Copy)]
+struct Known {
+    id: LevelId,
+    hash: u32,
+}
+
+const _: () = assert!(size_of::<Node>() == 32);
 
 /// Nodes to look at, one level of the topic at a time.
 #[derive(Default)]
@@ -182,15 +195,15 @@ impl Branches {
     ) {
         frontier.next.clear();
         // Looked up when the first node asks: below `+` alone nobody does.
-        let mut id = None;
+        let mut known = None;
         for &at in &frontier.now {
             let node = &self.nodes[at as usize];
             if wild && node.plus != NONE {
                 self.reach(node.plus, last, &mut frontier.next, found);
             }
             if node.literals > 0 {
-                let id = *id.get_or_insert_with(|| self.levels.find(level, self.hash(level)));
-                if let Some(child) = id.and_then(|id| self.edge(at, id)) {
+                let known = *known.get_or_insert_with(|| self.known(level));
+                if let Some(child) = known.and_then(|level| self.child(at, node, level)) {
                     self.reach(child, last, &mut frontier.next, found);
                 }
             }
@@ -222,15 +235,18 @@ impl Branches {
     }
 
     fn grow_literal(&mut self, parent: u32, level: &str) -> u32 {
-        let hash = self.hash(level);
-        let known = self.levels.find(level, hash);
-        if let Some(child) = known.and_then(|id| self.edge(parent, id)) {
+        let known = self.known(level);
+        let node = &self.nodes[parent as usize];
+        if let Some(child) = known.and_then(|level| self.child(parent, node, level)) {
             return child;
         }
+        let hash = self.hash(level);
         let id = self.levels.acquire(level, hash);
         let child = self.add_node(Node::new(parent, id.0));
-        self.nodes[parent as usize].literals += 1;
-        self.edges.insert(self.edge_hash(parent, id), child);
+        let node = &mut self.nodes[parent as usize];
+        node.literals += 1;
+        node.only ^= child;
+        self.edges.insert(self.edge_hash(parent, hash), child);
         child
     }
 
@@ -240,12 +256,12 @@ impl Branches {
         if level == PLUS {
             self.nodes[parent as usize].plus = NONE;
         } else {
-            self.nodes[parent as usize].literals -= 1;
-            self.edges
-                .remove(self.edge_hash(parent, LevelId(level)), at);
-            let hasher = &self.hasher;
-            self.levels
-                .release(LevelId(level), |text| short_hash(hasher, text));
+            let hash = self.hash(self.levels.text(LevelId(level)));
+            let node = &mut self.nodes[parent as usize];
+            node.literals -= 1;
+            node.only ^= at;
+            self.edges.remove(self.edge_hash(parent, hash), at);
+            self.levels.release(LevelId(level), hash);
         }
         self.nodes[at as usize].parent = self.free;
         self.free = at;
@@ -254,16 +270,29 @@ impl Branches {
     }
 
     #[inline]
-    fn edge(&self, parent: u32, level: LevelId) -> Option<u32> {
-        self.edges.find(self.edge_hash(parent, level), |child| {
-            let node = &self.nodes[child as usize];
-            node.parent == parent && node.level == level.0
-        })
+    fn known(&self, level: &str) -> Option<Known> {
+        let hash = self.hash(level);
+        self.levels.find(level, hash).map(|id| Known { id, hash })
+    }
+
+    /// The child of `parent`, which is `node`, by a literal level.
+    #[inline]
+    fn child(&self, parent: u32, node: &Node, level: Known) -> Option<u32> {
+        if node.literals == 1 {
+            return (self.nodes[node.only as usize].level == level.id.0).then_some(node.only);
+        }
+        // By the hash, not the number, of the level: so the edge's memory is on its way while the
+        // level's text is still being compared.
+        self.edges
+            .find(self.edge_hash(parent, level.hash), |child| {
+                let node = &self.nodes[child as usize];
+                node.parent == parent && node.level == level.id.0
+            })
     }
 
     #[inline]
-    fn edge_hash(&self, parent: u32, level: LevelId) -> u32 {
-        let pair = u64::from(parent) << 32 | u64::from(level.0);
+    fn edge_hash(&self, parent: u32, level_hash: u32) -> u32 {
+        let pair = u64::from(parent) << 32 | u64::from(level_hash);
         let [xor, factor] = self.edge_keys;
         let high = (u128::from(pair ^ xor) * u128::from(factor)) >> 64;
         super::short((pair ^ xor).wrapping_mul(factor) ^ high as u64)
@@ -288,7 +317,7 @@ impl Branches {
 
     #[inline]
     fn hash(&self, level: &str) -> u32 {
-        short_hash(&self.hasher, level)
+        super::short(self.hasher.hash_one(level))
     }
 }
 
@@ -297,9 +326,4 @@ fn report(slot: u32, found: &mut Vec<Slot>) {
     if slot != NONE {
         found.push(Slot(slot));
     }
-}
-
-#[inline]
-fn short_hash(hasher: &RandomState, text: &str) -> u32 {
-    super::short(hasher.hash_one(text))
 }

@@ -2,13 +2,18 @@
 //! collision cannot misroute and a topic level is compared once, not once per branch.
 
 use super::table::Table;
+use super::text::Text;
+
+const _: () = assert!(size_of::<Level>() == 32);
 
 /// The number of a level text while at least one node refers to it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) struct LevelId(pub(super) u32);
 
+/// Two to a cache line.
+#[repr(align(32))]
 struct Level {
-    text: Box<str>,
+    text: Text<22>,
     /// Nodes of this level; while the entry is free, the next free entry.
     references: u32,
 }
@@ -29,7 +34,7 @@ impl Levels {
     #[inline]
     pub(super) fn find(&self, text: &str, hash: u32) -> Option<LevelId> {
         self.index
-            .find(hash, |id| &*self.levels[id as usize].text == text)
+            .find(hash, |id| self.levels[id as usize].text.is(text))
             .map(LevelId)
     }
 
@@ -40,7 +45,7 @@ impl Levels {
             return id;
         }
         let level = Level {
-            text: text.into(),
+            text: Text::new(text),
             references: 1,
         };
         let id = match self.free {
@@ -56,12 +61,17 @@ impl Levels {
         };
         self.index.insert(hash, id);
         self.used += 1;
-        self.text_bytes += text.len();
+        self.text_bytes += self.levels[id as usize].text.heap_bytes();
         LevelId(id)
     }
 
-    /// Drops one reference; the last one frees the text. `hash` computes the hash of the text.
-    pub(super) fn release(&mut self, id: LevelId, hash: impl FnOnce(&str) -> u32) {
+    /// The text of a level in use.
+    pub(super) fn text(&self, id: LevelId) -> &str {
+        self.levels[id.0 as usize].text.as_str()
+    }
+
+    /// Drops one reference; the last one frees the text.
+    pub(super) fn release(&mut self, id: LevelId, hash: u32) {
         let level = &mut self.levels[id.0 as usize];
         level.references -= 1;
         if level.references > 0 {
@@ -70,9 +80,9 @@ impl Levels {
         let text = std::mem::take(&mut level.text);
         level.references = self.free.unwrap_or(NO_NEXT);
         self.free = Some(id.0);
-        self.index.remove(hash(&text), id.0);
+        self.index.remove(hash, id.0);
         self.used -= 1;
-        self.text_bytes -= text.len();
+        self.text_bytes -= text.heap_bytes();
         if self.used == 0 {
             self.levels = Vec::new();
             self.free = None;
