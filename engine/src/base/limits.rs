@@ -18,6 +18,10 @@ pub const OUTBOX_BYTES_MAX: usize = 4 << 20;
 /// Deliveries waiting for one peer beyond which a shard stops draining publishes.
 pub const OUTBOX_DELIVER_ITEMS_MAX: usize = 8192;
 
+/// The largest CONNECT: an identifier, a will, a user name and a password of 65,535 bytes each, and
+/// room for properties. A stranger may make a shard keep no more than this.
+pub const CONNECT_BYTES_MAX: u32 = 384 << 10;
+
 /// Empty output buffers that a shard keeps for the next connection that needs one.
 pub const POOLED_OUTPUTS_MAX: usize = 1024;
 

@@ -115,7 +115,6 @@ impl Shard {
         conn.patience = Nanos::from_millis(u64::from(connect.keep_alive_seconds) * 1_500);
         let properties = &connect.properties;
         conn.max_packet_size = properties.maximum_packet_size().unwrap_or(u32::MAX);
-        conn.wants_problem_information = properties.request_problem_information().unwrap_or(true);
         let session = self
             .sessions
             .get_mut(session_id)

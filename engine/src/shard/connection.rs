@@ -34,8 +34,6 @@ pub(super) struct Connection {
     pub(super) armed_at: Nanos,
     /// The largest packet the client takes.
     pub(super) max_packet_size: u32,
-    /// Whether the client wants reason strings and user properties [MQTT5-3.1.2-29].
-    pub(super) wants_problem_information: bool,
     pub(super) aliases: Option<Box<Aliases>>,
     pub(super) acks: AckQueue,
 }
@@ -62,7 +60,6 @@ impl Connection {
             is_adopted: false,
             armed_at: Nanos::MAX,
             max_packet_size: u32::MAX,
-            wants_problem_information: true,
             aliases: None,
             acks: AckQueue::default(),
         }

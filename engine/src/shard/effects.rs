@@ -3,7 +3,8 @@
 use super::Output;
 use crate::base::{ConnId, Socket};
 
-/// Drained by the driver once a turn.
+/// Drained by the driver once a turn, in the order of the fields: a connection may be adopted and
+/// closed in one turn. A key that the driver does not know is to be ignored.
 #[derive(Debug, Default)]
 pub struct Effects {
     /// Handed here by another shard: register the socket and receive from it for good.

@@ -6,6 +6,7 @@ use ringbus_protocols::mqtt::{
 
 use super::Shard;
 use super::connection::{Blocker, Flow};
+use crate::base::limits::CONNECT_BYTES_MAX;
 use crate::base::{ConnId, SessionId, ShardId};
 
 /// A backlog buffer grown beyond this is freed instead of kept.
@@ -71,7 +72,7 @@ impl Shard {
             if stopped.flow != Flow::Continue || at == backlog.len() {
                 break stopped.flow;
             }
-            let missing = self.missing_bytes(&backlog[at..]);
+            let missing = self.missing_bytes(id, &backlog[at..]);
             let fresh = missing.min(bytes.len() - taken);
             if fresh == 0 {
                 break Flow::Continue;
@@ -113,8 +114,8 @@ impl Shard {
         }
     }
 
-    fn missing_bytes(&self, partial: &[u8]) -> usize {
-        match frame(partial, self.config.max_packet_size) {
+    fn missing_bytes(&self, id: ConnId, partial: &[u8]) -> usize {
+        match frame(partial, self.packet_bytes_max(id)) {
             Ok(Frame::Incomplete { needed }) => needed - partial.len(),
             _ => 0,
         }
@@ -141,12 +142,22 @@ impl Shard {
         self.paused.push((id, blocker));
     }
 
+    /// A stranger may send a CONNECT and nothing larger.
+    fn packet_bytes_max(&self, id: ConnId) -> u32 {
+        let bytes_max = self.config.max_packet_size;
+        match self.connections.get(id) {
+            Some(conn) if conn.session.is_some() => bytes_max,
+            _ => bytes_max.min(CONNECT_BYTES_MAX),
+        }
+    }
+
     /// Handles every whole packet; stops before a partial one, or where a packet says so.
     fn read_packets(&mut self, id: ConnId, bytes: &[u8]) -> Stopped {
         let mut taken = 0;
+        let mut bytes_max = self.packet_bytes_max(id);
         loop {
             let rest = &bytes[taken..];
-            let handled = match frame(rest, self.config.max_packet_size) {
+            let handled = match frame(rest, bytes_max) {
                 Ok(Frame::Incomplete { .. }) => {
                     break Stopped {
                         taken,
@@ -161,6 +172,9 @@ impl Shard {
                     let handled = self.on_packet(id, header, body);
                     if handled == Ok(Flow::Continue) {
                         taken += length;
+                        if header.packet_type == PacketType::Connect {
+                            bytes_max = self.packet_bytes_max(id);
+                        }
                     }
                     handled
                 }

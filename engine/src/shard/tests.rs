@@ -499,7 +499,13 @@ fn garbage_is_answered_by_a_reason_or_a_close() {
     let rude = net.connect(0, client(V5, "rude"));
     net.read(rude, V5);
     net.send_bytes(rude, &[0x30, 4, 0, 1, b'+', 0]);
-    assert_eq!(net.read(rude, V5), ["disconnect TopicNameInvalid"]);
+    assert_eq!(net.read(rude, V5), ["disconnect MalformedPacket"]);
+    let greedy = net.open(0);
+    net.send_bytes(greedy, &[0x10, 0xFF, 0xFF, 0x1F]);
+    assert!(
+        net.sockets[greedy].is_closed,
+        "no CONNECT is half a megabyte"
+    );
     let slow = net.open(0);
     net.pass(Nanos::from_secs(11));
     assert!(net.sockets[slow].is_closed, "no CONNECT within the timeout");
