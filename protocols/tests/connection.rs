@@ -366,8 +366,8 @@ proptest! {
         let mut stream = bytes(connect);
         stream.extend(packets.iter().flat_map(|(_, bytes)| bytes));
         let whole = answers(&stream, stream.len());
-        prop_assert_eq!(answers(&stream, 1), whole.clone());
-        prop_assert_eq!(answers(&stream, 7), whole);
+        prop_assert_eq!(&answers(&stream, 1), &whole);
+        prop_assert_eq!(&answers(&stream, 7), &whole);
     }
 }
 

@@ -1,13 +1,8 @@
 //! Every way to break a packet that the specifications name: the rule that is reported and the
 //! Reason Code that follows from it. Packets are in the notation of `common/notation.rs`.
 
+mod cases;
 mod common;
-#[path = "malformed/cases_handshake.rs"]
-mod handshake;
-#[path = "malformed/cases_publish.rs"]
-mod publish;
-#[path = "malformed/cases_subscribe.rs"]
-mod subscribe;
 
 use std::collections::BTreeSet;
 
@@ -16,31 +11,6 @@ use common::packets::allowed;
 use ringbus_protocols::mqtt::{
     DecodeError, Frame, PACKET_SIZE_MAX, Packet, PacketType, PropertyId, Version, frame,
 };
-use ringbus_protocols::wire::WireError;
-
-/// Name, versions (3 for 3.1, 4 for 3.1.1, 5 for 5.0), packet, rule, Reason Code.
-type Case = (&'static str, &'static str, &'static str, DecodeError, u8);
-
-const TRUNCATED: DecodeError = DecodeError::Wire(WireError::Truncated);
-const NOT_UTF8: DecodeError = DecodeError::Wire(WireError::StringNotUtf8);
-const NUL: DecodeError = DecodeError::Wire(WireError::StringNul);
-const NOT_MINIMAL: DecodeError = DecodeError::Wire(WireError::VarintNotMinimal);
-const TOO_LONG: DecodeError = DecodeError::Wire(WireError::VarintTooLong);
-
-fn all_cases() -> impl Iterator<Item = &'static Case> {
-    [handshake::CASES, publish::CASES, subscribe::CASES]
-        .into_iter()
-        .flatten()
-}
-
-fn versions(digits: &str) -> impl Iterator<Item = Version> {
-    digits.chars().map(|digit| match digit {
-        '3' => Version::V3_1,
-        '4' => Version::V3_1_1,
-        '5' => Version::V5,
-        _ => panic!("no version {digit}"),
-    })
-}
 
 /// The first error of framing or decoding.
 fn outcome(bytes: &[u8], version: Version) -> Result<Packet<'_>, DecodeError> {
@@ -60,9 +30,9 @@ fn outcome(bytes: &[u8], version: Version) -> Result<Packet<'_>, DecodeError> {
 #[test]
 fn every_case_reports_its_rule_and_reason() {
     let mut failures = Vec::new();
-    for (name, digits, text, error, reason) in all_cases() {
+    for (name, digits, text, error, reason) in cases::all() {
         let bytes = notation::bytes(text);
-        for version in versions(digits) {
+        for version in cases::versions(digits) {
             let found = outcome(&bytes, version);
             let code = found.map_err(|error| u8::from(error.reason()));
             if found != Err(*error) || code != Err(*reason) {
@@ -77,8 +47,8 @@ fn every_case_reports_its_rule_and_reason() {
 
 #[test]
 fn cases_are_many_and_have_names_of_their_own() {
-    let names: BTreeSet<_> = all_cases().map(|case| case.0).collect();
-    assert_eq!(names.len(), all_cases().count());
+    let names: BTreeSet<_> = cases::all().map(|case| case.0).collect();
+    assert_eq!(names.len(), cases::all().count());
     assert!(names.len() >= 300, "{}", names.len());
 }
 
@@ -301,7 +271,7 @@ fn mqtt5_3_1_2_24_a_packet_over_the_maximum_is_too_large() {
 
 #[test]
 fn every_error_is_a_sentence() {
-    for case in all_cases() {
+    for case in cases::all() {
         let text = case.3.to_string();
         assert!(text.len() > 10 && !text.ends_with('.'), "{text}");
     }

@@ -131,7 +131,16 @@ fn properties(allowed: &'static [u8]) -> impl Strategy<Value = Properties<'stati
         .collect();
     let count = ids.len();
     (subsequence(ids, 0..=count), 0..3_usize)
-        .prop_flat_map(|(mut ids, users)| {
+        .prop_flat_map(move |(mut ids, users)| {
+            // A message that matched several subscriptions has an identifier of each.
+            if allowed == self::allowed::PUBLISH
+                && ids.contains(&PropertyId::SubscriptionIdentifier)
+            {
+                ids.extend(std::iter::repeat_n(
+                    PropertyId::SubscriptionIdentifier,
+                    users,
+                ));
+            }
             ids.extend(std::iter::repeat_n(PropertyId::UserProperty, users));
             ids.into_iter().map(property).collect::<Vec<_>>()
         })
