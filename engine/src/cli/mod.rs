@@ -8,7 +8,8 @@ mod usage;
 pub use banner::Banner;
 
 use crate::config::{Given, ServeFlags};
-use clap::{ArgAction, ArgMatches, CommandFactory, FromArgMatches, Parser, Subcommand};
+use clap::{Arg, ArgAction, ArgMatches, CommandFactory, FromArgMatches, Parser, Subcommand};
+use ringbus_bench::{BenchArgs, PubArgs, SubArgs};
 use std::ffi::OsString;
 use std::process::ExitCode;
 
@@ -61,14 +62,31 @@ enum Command {
     /// Run the broker (the default)
     #[command(after_long_help = ENVIRONMENT_HELP)]
     #[command(args_override_self = true, disable_help_flag = true)]
-    Serve(ServeFlags),
+    Serve(Box<ServeFlags>),
+    /// Publish messages
+    Pub(Box<PubArgs>),
+    /// Subscribe and print what arrives
+    Sub(Box<SubArgs>),
+    /// Measure a broker under load
+    Bench(Box<BenchArgs>),
 }
 
 /// The one definition of the command line.
 fn command() -> clap::Command {
-    // Said once under `Environment` instead of at every flag.
-    let quiet = |command: clap::Command| command.mut_args(|flag| flag.hide_env(true));
-    quiet(Cli::command()).mut_subcommands(quiet)
+    polish(Cli::command())
+}
+
+fn polish(command: clap::Command) -> clap::Command {
+    // Variables are explained once under `Environment` instead of at every flag.
+    let command = command.mut_args(|flag| flag.hide_env(true));
+    let has_help = command.get_arguments().any(|flag| flag.get_id() == "help");
+    let command = if has_help {
+        command
+    } else {
+        let help = Arg::new("help").short('h').long("help");
+        command.arg(help.action(ArgAction::Help).help("Print help"))
+    };
+    command.mut_subcommands(polish)
 }
 
 /// Runs the command line and returns the exit code of the process.
@@ -89,8 +107,11 @@ fn dispatch(cli: Cli, matches: &ArgMatches) -> ExitCode {
         None => serve::run(&Given::new(cli.serve, matches)),
         Some(Command::Serve(flags)) => {
             let (_, matches) = matches.subcommand().expect("clap found the subcommand");
-            serve::run(&Given::new(flags, matches))
+            serve::run(&Given::new(*flags, matches))
         }
+        Some(Command::Pub(args)) => ringbus_bench::pub_command(&args),
+        Some(Command::Sub(args)) => ringbus_bench::sub_command(&args),
+        Some(Command::Bench(args)) => ringbus_bench::bench_command(&args),
     }
 }
 

@@ -13,6 +13,11 @@ pub(super) fn report(error: &clap::Error) -> ExitCode {
             let _ = error.print();
             ExitCode::from(exit::OK)
         }
+        // `ringbus bench` alone: the help says what may follow.
+        ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
+            let _ = error.print();
+            ExitCode::from(exit::USAGE)
+        }
         _ => {
             complain(describe(error));
             ExitCode::from(exit::USAGE)
@@ -29,11 +34,17 @@ fn describe(error: &clap::Error) -> String {
             } else {
                 "argument"
             };
-            unknown(what, &argument, text(error, ContextKind::SuggestedArg))
+            unknown(
+                error,
+                what,
+                &argument,
+                text(error, ContextKind::SuggestedArg),
+            )
         }
         (ErrorKind::InvalidSubcommand, _) => {
             let name = text(error, ContextKind::InvalidSubcommand).unwrap_or_default();
             unknown(
+                error,
                 "command",
                 &name,
                 text(error, ContextKind::SuggestedSubcommand),
@@ -52,17 +63,34 @@ fn describe(error: &clap::Error) -> String {
     }
 }
 
-fn unknown(what: &str, name: &str, suggestion: Option<String>) -> String {
+fn unknown(error: &clap::Error, what: &str, name: &str, suggestion: Option<String>) -> String {
     match suggestion {
         Some(near) => format!("unknown {what} {name} (did you mean {near}?)"),
-        None => format!("unknown {what} {name} (ringbus --help lists them)"),
+        None => format!("unknown {what} {name} ({} --help lists them)", asked(error)),
+    }
+}
+
+/// The command whose flags were parsed: `ringbus`, `ringbus bench p2p`.
+fn asked(error: &clap::Error) -> String {
+    let rendered = error.render().to_string();
+    let usage = rendered
+        .lines()
+        .find_map(|line| line.strip_prefix("Usage: "));
+    let is_name = |word: &&str| word.starts_with(|c: char| c.is_ascii_lowercase());
+    let words = usage.unwrap_or_default().split(' ').take_while(is_name);
+    let command = words.collect::<Vec<_>>().join(" ");
+    if command.is_empty() {
+        "ringbus".to_owned()
+    } else {
+        command
     }
 }
 
 fn bad_value(error: &clap::Error, argument: &str) -> String {
     let value = text(error, ContextKind::InvalidValue).unwrap_or_default();
     if value.is_empty() {
-        return format!("{argument} needs a value (ringbus --help shows an example)");
+        let command = asked(error);
+        return format!("{argument} needs a value ({command} --help shows an example)");
     }
     match (error.source(), text(error, ContextKind::ValidValue)) {
         (_, Some(choices)) => format!("{argument} {value}: is not a choice (choose {choices})"),
