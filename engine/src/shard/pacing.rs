@@ -216,3 +216,109 @@ impl Search {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{LEVELS_US, Pace, Pacing};
+    use crate::base::Nanos;
+
+    /// A machine that is at its best when turns wait `best_us`: each doubling away from that costs
+    /// a fifth of the rate and a quarter more CPU per message.
+    struct Plant {
+        best_us: u32,
+        now: u64,
+        cpu: u64,
+        work: u64,
+    }
+
+    impl Plant {
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            clippy::cast_precision_loss,
+            reason = "a model, in whole nanoseconds"
+        )]
+        fn turn(&mut self, wait_us: u32) {
+            let doublings = |us: u32| f64::from(us.max(5)).log2();
+            let off = (doublings(wait_us) - doublings(self.best_us)).abs();
+            let per_message = 500.0 * 1.25_f64.powf(off);
+            let per_nanosecond = 0.001 * 0.8_f64.powf(off);
+            let span = u64::from(wait_us) * 1_000 + 30_000;
+            let messages = (span as f64 * per_nanosecond) as u64;
+            self.now += span;
+            self.work += messages;
+            self.cpu += (messages as f64 * per_message) as u64;
+        }
+    }
+
+    fn micros(pace: Pace) -> u32 {
+        match pace {
+            Pace::Block => 0,
+            Pace::Sleep(span) => u32::try_from(span.0 / 1_000).unwrap(),
+        }
+    }
+
+    /// Runs some turns and returns how many of the last half waited each level.
+    fn run(pacing: &mut Pacing, plant: &mut Plant, turns: u32) -> Vec<u32> {
+        let mut counts = vec![0; LEVELS_US.len()];
+        let mut wait_us = 0;
+        for turn in 0..turns {
+            plant.turn(wait_us);
+            let pace = pacing.end_of_turn(Nanos(plant.now), plant.work, || Nanos(plant.cpu));
+            wait_us = micros(pace);
+            if turn >= turns / 2 {
+                counts[LEVELS_US
+                    .iter()
+                    .position(|&level| level == wait_us)
+                    .unwrap()] += 1;
+            }
+        }
+        counts
+    }
+
+    #[test]
+    fn it_finds_the_wait_that_serves_best_and_follows_it() {
+        let mut pacing = Pacing::new(200);
+        let mut plant = Plant {
+            best_us: 20,
+            now: 0,
+            cpu: 0,
+            work: 0,
+        };
+        for best_us in [200, 10, 50, 100, 0, 20] {
+            plant.best_us = best_us;
+            let counts = run(&mut pacing, &mut plant, 40_000);
+            let best = LEVELS_US
+                .iter()
+                .position(|&level| level == best_us)
+                .unwrap();
+            assert!(
+                counts[best] > 14_000,
+                "best {best_us} µs: {counts:?} of 20,000"
+            );
+        }
+    }
+
+    #[test]
+    fn a_light_load_never_waits_and_a_lower_bound_holds() {
+        let mut pacing = Pacing::new(200);
+        let (mut now, mut work) = (0, 0);
+        for _ in 0..10_000 {
+            now += 20_000;
+            work += 1;
+            let pace = pacing.end_of_turn(Nanos(now), work, || Nanos(now));
+            assert_eq!(pace, Pace::Block, "50k messages a second are a light load");
+        }
+        let mut bounded = Pacing::new(50);
+        let mut plant = Plant {
+            best_us: 200,
+            now: 0,
+            cpu: 0,
+            work: 0,
+        };
+        let counts = run(&mut bounded, &mut plant, 40_000);
+        assert_eq!(counts[4..], [0, 0]);
+        let mut off = Pacing::new(0);
+        assert_eq!(run(&mut off, &mut plant, 1_000)[0], 500);
+    }
+}
