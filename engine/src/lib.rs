@@ -7,5 +7,6 @@ pub mod io;
 pub mod mailbox;
 pub mod metrics;
 pub mod pubsub;
+pub mod server;
 pub mod session;
 pub mod shard;

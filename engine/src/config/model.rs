@@ -145,6 +145,12 @@ impl Config {
         self.cpus[shard % self.cpus.len()]
     }
 
+    /// The CPUs that shards are pinned to, ascending.
+    pub fn cpus_in_use(&self) -> Vec<usize> {
+        let used = self.cpus.len().min(usize::from(self.shards));
+        self.cpus[..used].to_vec()
+    }
+
     /// Whether only this machine can connect.
     pub fn is_local_only(&self) -> bool {
         self.listeners.iter().all(Listener::is_local)

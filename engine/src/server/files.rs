@@ -1,0 +1,119 @@
+//! Open files: what connections cost first.
+
+use crate::config::Config;
+use std::fmt;
+
+/// Descriptors the process needs besides connections: listeners, rings, doorbells, stdio.
+const RESERVE: usize = 64;
+/// Descriptors of one shard besides connections.
+const SHARD_RESERVE: usize = 8;
+
+/// More connections were asked for than the process may have files.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FilesError {
+    connections: usize,
+    needed: usize,
+    limit: usize,
+}
+
+/// Raises the limit of open files to its maximum; returns how many connections
+/// the process may have.
+pub(super) fn raise(config: &Config) -> Result<usize, FilesError> {
+    allow(config.max_connections, config.shards, raise_limit())
+}
+
+fn allow(asked: Option<usize>, shards: u16, limit: usize) -> Result<usize, FilesError> {
+    let reserve = RESERVE + SHARD_RESERVE * usize::from(shards);
+    let Some(connections) = asked else {
+        return Ok(limit.saturating_sub(reserve).max(1));
+    };
+    let needed = connections.saturating_add(reserve);
+    if needed > limit {
+        return Err(FilesError {
+            connections,
+            needed,
+            limit,
+        });
+    }
+    Ok(connections)
+}
+
+fn raise_limit() -> usize {
+    let mut limit = libc::rlimit {
+        rlim_cur: 0,
+        rlim_max: 0,
+    };
+    // SAFETY: the kernel writes one structure that we own.
+    if unsafe { libc::getrlimit(libc::RLIMIT_NOFILE, &raw mut limit) } != 0 {
+        return usize::MAX;
+    }
+    let wanted = libc::rlimit {
+        rlim_cur: limit.rlim_max,
+        ..limit
+    };
+    // SAFETY: the kernel reads one structure that we own.
+    if unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &raw const wanted) } == 0 {
+        limit = wanted;
+    } else {
+        tracing::warn!(
+            "cannot raise the limit of open files above {}",
+            limit.rlim_cur
+        );
+    }
+    usize::try_from(limit.rlim_cur).unwrap_or(usize::MAX)
+}
+
+impl fmt::Display for FilesError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            connections,
+            needed,
+            limit,
+        } = self;
+        write!(
+            f,
+            "cannot serve --max-connections {connections}: it takes {needed} open files and the \
+             limit is {limit} (raise it with `ulimit -Hn` or LimitNOFILE=)"
+        )
+    }
+}
+
+impl std::error::Error for FilesError {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn connections_are_what_files_allow() {
+        assert_eq!(allow(None, 2, 20_000), Ok(20_000 - 64 - 16));
+        assert_eq!(allow(None, 2, 10), Ok(1));
+        assert_eq!(allow(Some(500), 2, 20_000), Ok(500));
+    }
+
+    #[test]
+    fn too_many_are_refused_with_the_limit() {
+        let text = allow(Some(19_999), 2, 20_000)
+            .expect_err("too many")
+            .to_string();
+        assert!(text.contains("--max-connections 19999"), "{text}");
+        assert!(
+            text.contains("20079 open files and the limit is 20000"),
+            "{text}"
+        );
+    }
+
+    #[test]
+    fn the_limit_is_raised_to_its_maximum() {
+        let raised = raise_limit();
+        let mut limit = libc::rlimit {
+            rlim_cur: 0,
+            rlim_max: 0,
+        };
+        // SAFETY: the kernel writes one structure that we own.
+        let status = unsafe { libc::getrlimit(libc::RLIMIT_NOFILE, &raw mut limit) };
+        assert_eq!(status, 0);
+        assert_eq!(limit.rlim_cur, limit.rlim_max);
+        assert_eq!(Ok(raised), usize::try_from(limit.rlim_max));
+    }
+}

@@ -1,0 +1,38 @@
+//! From what the operator asked for to what a shard must know.
+
+use crate::base::Nanos;
+use crate::config::Config;
+use crate::pubsub::partition::Partitioner;
+use crate::shard::{Admission, ShardConfig};
+use ahash::RandomState;
+use std::sync::Arc;
+
+/// QoS 1 and 2 publishes that a client may have under way.
+const RECEIVE_MAXIMUM: u16 = 1024;
+/// Topic aliases that a client may set up.
+const TOPIC_ALIAS_MAXIMUM: u16 = 64;
+
+/// The settings of all shards, and the seed of what they draw by chance.
+pub(super) fn shard_config(config: &Config, connections_max: usize) -> (Arc<ShardConfig>, u64) {
+    // Keyed anew in every process: nobody can aim at one shard or one bucket.
+    let hasher = RandomState::new();
+    let seed = hasher.hash_one("seed");
+    let levels = config.partition_levels.clone();
+    let settings = ShardConfig {
+        shards: config.shards,
+        max_packet_size: config.max_packet_size,
+        queue_bytes: config.queue_bytes,
+        connect_timeout: nanos(config.connect_timeout),
+        receive_maximum: RECEIVE_MAXIMUM,
+        topic_alias_maximum: TOPIC_ALIAS_MAXIMUM,
+        pace_us_max: config.pace_us_max,
+        partitioner: Arc::new(Partitioner::new(config.shards, levels, hasher.clone())),
+        hasher,
+        admission: Arc::new(Admission::new(connections_max)),
+    };
+    (Arc::new(settings), seed)
+}
+
+fn nanos(span: std::time::Duration) -> Nanos {
+    Nanos(u64::try_from(span.as_nanos()).unwrap_or(u64::MAX))
+}
