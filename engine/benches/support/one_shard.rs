@@ -1,0 +1,126 @@
+//! One shard driven by hand, as a driver does: what leaves it is counted and its buffers come back.
+
+use ringbus::base::{ConnId, Nanos, Peer, ShardId};
+use ringbus::config::PartitionLevels;
+use ringbus::mailbox::{Mailbox, Wake, mesh};
+use ringbus::pubsub::Partitioner;
+use ringbus::shard::{Admission, Batch, Shard, ShardConfig};
+use ringbus_protocols::mqtt::{Connect, Packet, Properties, Publish, QoS, Version};
+use std::sync::Arc;
+
+struct NoWake;
+
+impl Wake for NoWake {
+    fn wake(&self) {}
+}
+
+/// A shard without a network.
+pub struct OneShard {
+    shard: Shard,
+    mailbox: Mailbox<Batch>,
+    now: Nanos,
+    sockets: i32,
+}
+
+impl OneShard {
+    /// A shard that is alone, with fixed seeds: every run does the same.
+    pub fn new() -> OneShard {
+        let hasher = ahash::RandomState::with_seeds(1, 2, 3, 4);
+        let partitioner = Partitioner::new(1, PartitionLevels::default(), hasher.clone());
+        let config = ShardConfig {
+            shards: 1,
+            max_packet_size: 1 << 20,
+            queue_bytes: 1 << 20,
+            connect_timeout: Nanos::from_secs(10),
+            receive_maximum: 1_000,
+            topic_alias_maximum: 8,
+            pace_us_max: 0,
+            partitioner: Arc::new(partitioner),
+            hasher,
+            admission: Arc::new(Admission::new(10_000)),
+        };
+        let mut boxes = mesh(1, 64, vec![Arc::new(NoWake) as Arc<dyn Wake>]);
+        OneShard {
+            shard: Shard::new(ShardId(0), Arc::new(config), Nanos::ZERO, 7),
+            mailbox: boxes.pop().expect("one shard"),
+            now: Nanos::from_secs(1),
+            sockets: 0,
+        }
+    }
+
+    /// A client past its CONNACK.
+    pub fn connect(&mut self, version: Version) -> ConnId {
+        self.sockets += 1;
+        self.shard.begin_turn(self.now);
+        let conn = self
+            .shard
+            .on_accept(self.sockets, Peer::default())
+            .expect("there is room");
+        let client_id = format!("client{}", self.sockets);
+        let connect = Packet::Connect(Connect {
+            version,
+            clean_start: true,
+            keep_alive_seconds: 0,
+            client_id: &client_id,
+            will: None,
+            username: None,
+            password: None,
+            properties: Properties::default(),
+        });
+        let mut bytes = Vec::new();
+        connect.encode(version, &mut bytes);
+        assert!(self.turn(conn, &bytes) > 0, "a CONNACK");
+        conn
+    }
+
+    /// Subscribes a 3.1.1 client to a filter.
+    pub fn subscribe(&mut self, conn: ConnId, filter: &str, qos: QoS) {
+        let filter_length = u8::try_from(filter.len()).expect("short filters");
+        let mut bytes = vec![0x82, filter_length + 5, 0, 1, 0, filter_length];
+        bytes.extend_from_slice(filter.as_bytes());
+        bytes.push(qos as u8);
+        assert_eq!(self.turn(conn, &bytes), 5, "a SUBACK");
+    }
+
+    /// One turn of the shard that receives `bytes`; the bytes that left it.
+    pub fn turn(&mut self, conn: ConnId, bytes: &[u8]) -> usize {
+        self.now = self.now + Nanos::from_micros(10);
+        self.shard.begin_turn(self.now);
+        assert_eq!(
+            self.shard.on_bytes(conn, bytes),
+            bytes.len(),
+            "no back-pressure"
+        );
+        self.shard.on_mail(&mut self.mailbox);
+        self.shard.end_turn(&mut self.mailbox);
+        let effects = self.shard.effects();
+        effects.established.clear();
+        assert!(effects.closed.is_empty(), "the shard refused something");
+        let mut sent = 0;
+        while let Some(conn) = self.shard.take_dirty() {
+            if let Some(output) = self.shard.take_output(conn) {
+                sent += output.len();
+                self.shard.on_sent(conn, output);
+            }
+        }
+        sent
+    }
+}
+
+/// `count` times the same PUBLISH at QoS 0, as bytes.
+pub fn publishes(version: Version, topic: &str, payload: &[u8], count: usize) -> Vec<u8> {
+    let publish = Packet::Publish(Publish {
+        dup: false,
+        qos: QoS::AtMostOnce,
+        retain: false,
+        topic,
+        packet_identifier: None,
+        properties: Properties::default(),
+        payload,
+    });
+    let mut bytes = Vec::new();
+    for _ in 0..count {
+        publish.encode(version, &mut bytes);
+    }
+    bytes
+}
