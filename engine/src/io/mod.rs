@@ -15,6 +15,7 @@ pub mod listener;
 pub mod pinning;
 pub mod probe;
 pub mod ring;
+mod sockets;
 mod wake;
 
 pub use control::{Control, Phase};

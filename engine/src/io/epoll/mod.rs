@@ -9,7 +9,7 @@ mod port;
 use super::host::{Host, Port, Wait};
 use super::link::{LinkKey, Receiving};
 use super::listener::peer_of;
-use super::{DriverError, Finished, Station, Tried, clock, link};
+use super::{DriverError, Finished, Station, Tried, clock};
 use crate::base::{Nanos, Peer};
 use port::{EpollPort, Event};
 use std::io;
@@ -129,8 +129,6 @@ impl Driver {
         for _ in 0..ACCEPTS_MAX {
             match self.port.accept_one(at) {
                 Ok(socket) => {
-                    // SAFETY: the accept just made this descriptor and nobody else has it.
-                    let socket = unsafe { link::own(socket) };
                     let peer = Peer(peer_of(&socket));
                     host.accepted(&mut self.port, socket, peer);
                 }

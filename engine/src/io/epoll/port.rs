@@ -1,10 +1,11 @@
 //! What epoll can do with a socket.
 
-use crate::base::{Nanos, Socket};
+use crate::base::Nanos;
 use crate::io::WakeFd;
 use crate::io::host::{Port, Sent};
-use crate::io::link::{Gather, Link, LinkKey, Receiving};
+use crate::io::link::{Link, LinkKey, Receiving};
 use crate::io::listener::Acceptor;
+use crate::io::sockets;
 use std::io;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 use std::sync::Arc;
@@ -115,11 +116,8 @@ impl EpollPort {
         self.unread.push(key);
     }
 
-    pub(super) fn accept_one(&self, at: usize) -> io::Result<Socket> {
-        let listener = self.acceptors[at].as_raw_fd();
-        let null = std::ptr::null_mut();
-        // SAFETY: no address is asked for.
-        check(unsafe { libc::accept4(listener, null, null.cast(), libc::SOCK_CLOEXEC) })
+    pub(super) fn accept_one(&self, at: usize) -> io::Result<OwnedFd> {
+        sockets::accept(&self.acceptors[at])
     }
 
     fn control(&self, what: i32, fd: RawFd, events: i32, event: Event) -> io::Result<()> {
@@ -161,33 +159,7 @@ impl Port for EpollPort {
     }
 
     fn send(&mut self, _key: LinkKey, link: &mut Link) -> Sent {
-        let Some(output) = &link.output else {
-            return Sent::Bytes(0);
-        };
-        if link.blocked {
-            return Sent::Later;
-        }
-        let flags = libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL;
-        let fd = link.socket.as_raw_fd();
-        let sent = if let Some(bytes) = output.as_plain() {
-            // SAFETY: reads bytes that we own.
-            unsafe { libc::send(fd, bytes.as_ptr().cast(), bytes.len(), flags) }
-        } else {
-            let (header, _) = link.gather.get_or_insert_with(Gather::boxed).point(output);
-            // SAFETY: the header points at parts of the output, both unchanged until the return.
-            unsafe { libc::sendmsg(fd, header, flags) }
-        };
-        match usize::try_from(sent) {
-            Ok(count) => Sent::Bytes(count),
-            Err(_) => match io::Error::last_os_error().raw_os_error() {
-                Some(libc::EINTR) => Sent::Bytes(0),
-                Some(libc::EAGAIN) => {
-                    link.blocked = true;
-                    Sent::Later
-                }
-                _ => Sent::Failed,
-            },
-        }
+        sockets::send(link)
     }
 
     fn forget(&mut self, link: &Link) {
