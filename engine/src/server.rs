@@ -14,7 +14,9 @@ use crate::config::Config;
 use crate::io::clock::Clock;
 use crate::io::listener::{Acceptor, ListenError};
 use crate::io::probe::{self, Choice, Driver, Refused};
-use crate::io::{Control, DriverError, Finished, Phase, Station, WakeFd, epoll, pinning, ring};
+use crate::io::{
+    Control, DriverError, Finished, Phase, Station, WakeFd, epoll, glommio, pinning, ring,
+};
 use crate::mailbox::{Mailbox, Wake, mesh};
 use crate::shard::{Batch, Shard, ShardConfig};
 use std::fmt;
@@ -288,7 +290,7 @@ impl Seat {
         match self.driver {
             Driver::Ring => ring::run(station),
             Driver::Epoll => epoll::run(station),
-            Driver::Glommio => epoll::run(station),
+            Driver::Glommio => glommio::run(station),
         }
     }
 }

@@ -44,5 +44,10 @@ fn serve(config: &Config, started: Clock) -> Result<(), ServerError> {
         took: started.now().to_duration(),
     };
     print!("{banner}");
+    if config.is_local_only() {
+        tracing::warn!(
+            "only this machine can connect (every interface: --listen mqtt://0.0.0.0:1883)"
+        );
+    }
     server.run(signals, config.drain_timeout)
 }

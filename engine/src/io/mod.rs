@@ -8,6 +8,7 @@
 pub mod clock;
 mod control;
 pub mod epoll;
+pub mod glommio;
 mod host;
 mod linger;
 mod link;

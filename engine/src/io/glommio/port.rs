@@ -1,0 +1,160 @@
+//! What glommio can do with a socket.
+
+use super::runtime::{Job, Runtime, spawn_later};
+use crate::io::host::{Port, Sent};
+use crate::io::link::{Link, LinkKey, Receiving};
+use crate::io::listener::Acceptor;
+use crate::io::sockets;
+use glommio::net::TcpStream;
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::io;
+use std::os::fd::{AsRawFd, FromRawFd, IntoRawFd, OwnedFd, RawFd};
+use std::rc::{Rc, Weak};
+use std::sync::Arc;
+
+/// A socket as glommio sees it. It only polls, receives and sends, so that a
+/// Unix socket is one as well.
+///
+/// It closes its descriptor when dropped, and that cannot be prevented; but a
+/// socket may move to another shard. So it has a copy of the link's descriptor,
+/// and a connection takes two.
+pub(super) type SharedStream = Rc<RefCell<TcpStream>>;
+
+/// The streams of one shard.
+pub(super) struct Streams {
+    runtime: Weak<Runtime>,
+    acceptors: Arc<[Acceptor]>,
+    /// One for each acceptor, while accepting.
+    accepting: Vec<Job>,
+    /// By the link's descriptor.
+    streams: HashMap<RawFd, Stream>,
+}
+
+struct Stream {
+    shared: SharedStream,
+    reader: Option<Job>,
+    writer: Option<Job>,
+}
+
+impl Streams {
+    pub(super) fn new(runtime: Weak<Runtime>, acceptors: Arc<[Acceptor]>) -> Streams {
+        let (accepting, streams) = (Vec::new(), HashMap::new());
+        Streams {
+            runtime,
+            acceptors,
+            accepting,
+            streams,
+        }
+    }
+
+    pub(super) fn accept_one(&self, at: usize) -> io::Result<OwnedFd> {
+        sockets::accept(&self.acceptors[at])
+    }
+
+    /// A listener to wait for.
+    pub(super) fn listener(&self, at: usize) -> io::Result<TcpStream> {
+        stream_of(&self.acceptors[at])
+    }
+
+    fn stream(&mut self, link: &Link) -> io::Result<&mut Stream> {
+        use std::collections::hash_map::Entry;
+        match self.streams.entry(link.fd()) {
+            Entry::Occupied(known) => Ok(known.into_mut()),
+            Entry::Vacant(vacant) => {
+                let shared = Rc::new(RefCell::new(stream_of(&link.socket)?));
+                Ok(vacant.insert(Stream {
+                    shared,
+                    reader: None,
+                    writer: None,
+                }))
+            }
+        }
+    }
+}
+
+impl Port for Streams {
+    fn receive(&mut self, key: LinkKey, link: &mut Link) {
+        if link.receiving == Receiving::On {
+            return;
+        }
+        let Some(runtime) = self.runtime.upgrade() else {
+            return;
+        };
+        link.receiving = Receiving::On;
+        match self.stream(link) {
+            Ok(stream) => {
+                let shared = Rc::clone(&stream.shared);
+                stream.reader = Some(spawn_later(runtime.read(key, shared)));
+            }
+            Err(error) => {
+                tracing::warn!("cannot watch a connection: {error}");
+                spawn_later(runtime.unreadable(key)).detach();
+            }
+        }
+    }
+
+    fn stop(&mut self, _key: LinkKey, link: &mut Link) {
+        link.receiving = Receiving::Off;
+        if let Some(stream) = self.streams.get_mut(&link.fd()) {
+            stream.reader = None;
+        }
+    }
+
+    fn send(&mut self, key: LinkKey, link: &mut Link) -> Sent {
+        let sent = sockets::send(link);
+        if !matches!(sent, Sent::Later) {
+            return sent;
+        }
+        let (Some(runtime), Ok(stream)) = (self.runtime.upgrade(), self.stream(link)) else {
+            return Sent::Failed;
+        };
+        let shared = Rc::clone(&stream.shared);
+        stream.writer = Some(spawn_later(runtime.write(key, shared)));
+        Sent::Later
+    }
+
+    fn forget(&mut self, link: &Link) {
+        self.streams.remove(&link.fd());
+    }
+
+    fn accept(&mut self, on: bool) {
+        if !on {
+            self.accepting.clear();
+        } else if self.accepting.is_empty()
+            && let Some(runtime) = self.runtime.upgrade()
+        {
+            let tasks = (0..self.acceptors.len()).map(|at| Rc::clone(&runtime).accept(at));
+            self.accepting = tasks.map(spawn_later).collect();
+        }
+    }
+
+    fn holds(&self, _link: &Link) -> bool {
+        false
+    }
+
+    fn has_backlog(&self) -> bool {
+        false
+    }
+
+    fn is_ready(&mut self) -> bool {
+        false
+    }
+}
+
+/// A second descriptor of a socket, for its owner to close.
+pub(super) fn duplicate(fd: &impl AsRawFd) -> io::Result<OwnedFd> {
+    // SAFETY: takes integers only.
+    let copy = unsafe { libc::fcntl(fd.as_raw_fd(), libc::F_DUPFD_CLOEXEC, 0) };
+    if copy < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: the kernel just made this descriptor and nobody else has it.
+    Ok(unsafe { OwnedFd::from_raw_fd(copy) })
+}
+
+fn stream_of(socket: &impl AsRawFd) -> io::Result<TcpStream> {
+    let copy = duplicate(socket)?.into_raw_fd();
+    // SAFETY: the stream is the only owner of the copy.
+    Ok(unsafe { TcpStream::from_raw_fd(copy) })
+}
