@@ -52,15 +52,23 @@ impl Broker {
 
     /// As [`Broker::start`], with more flags.
     pub fn start_with(flags: &[&str]) -> Broker {
+        Broker::start_prepared(flags, |_| {})
+    }
+
+    /// As [`Broker::start_with`], with a last word on the command.
+    pub fn start_prepared(flags: &[&str], prepare: impl FnOnce(&mut Command)) -> Broker {
         let shards = shards_of(flags);
-        let mut child = Command::new(program())
+        let mut command = Command::new(program());
+        command
             .args(["serve", "--listen", "mqtt://127.0.0.1:0"])
             .args(["--log-format", "text", "--log-level", "info"])
             .args(["--shards", &shards.to_string()])
             .args(flags)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
+            .stderr(Stdio::piped());
+        prepare(&mut command);
+        let mut child = command
             .spawn()
             .unwrap_or_else(|error| panic!("cannot start {}: {error}", program().display()));
         let output = Arc::new(Output::default());

@@ -5,5 +5,7 @@
 )]
 
 pub mod broker;
+pub mod program;
 pub mod proxy;
 pub mod random;
+pub mod sandbox;

@@ -1,0 +1,92 @@
+//! Takes things away from a program before it starts: io_uring, memory to lock, files.
+
+use std::io;
+use std::os::unix::process::CommandExt;
+use std::process::Command;
+
+/// `io_uring_setup` fails with `EPERM` in this program and its children, as
+/// under the default seccomp profile of container runtimes.
+pub fn deny_io_uring(command: &mut Command) -> &mut Command {
+    // SAFETY: runs between fork and exec; it only makes system calls and reads
+    // constants, and allocates nothing.
+    unsafe { command.pre_exec(|| install(&FILTER)) }
+}
+
+/// Lowers a limit of this program, soft and hard. `resource` is one of `libc::RLIMIT_*`.
+pub fn limit(
+    command: &mut Command,
+    resource: libc::__rlimit_resource_t,
+    value: u64,
+) -> &mut Command {
+    let limits = libc::rlimit {
+        rlim_cur: value,
+        rlim_max: value,
+    };
+    let lower = move || {
+        // SAFETY: the kernel reads one struct that the closure owns.
+        check(unsafe { libc::setrlimit(resource, &raw const limits) })
+    };
+    // SAFETY: runs between fork and exec; it only makes one system call.
+    unsafe { command.pre_exec(lower) }
+}
+
+/// Classic BPF over `struct seccomp_data`, which starts with the number of the call.
+static FILTER: [libc::sock_filter; 4] = [
+    statement(LOAD_WORD, 0),
+    // On equality the next statement, else the one after it.
+    jump_if_equal(libc::SYS_io_uring_setup, 0, 1),
+    statement(
+        RETURN,
+        libc::SECCOMP_RET_ERRNO | libc::EPERM.cast_unsigned(),
+    ),
+    statement(RETURN, libc::SECCOMP_RET_ALLOW),
+];
+
+const LOAD_WORD: u32 = libc::BPF_LD | libc::BPF_W | libc::BPF_ABS;
+const JUMP_IF_EQUAL: u32 = libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K;
+const RETURN: u32 = libc::BPF_RET | libc::BPF_K;
+
+#[expect(clippy::cast_possible_truncation, reason = "BPF codes are below 256")]
+const fn statement(code: u32, k: u32) -> libc::sock_filter {
+    let (jt, jf) = (0, 0);
+    libc::sock_filter {
+        code: code as u16,
+        jt,
+        jf,
+        k,
+    }
+}
+
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "numbers of calls are below 2^32"
+)]
+const fn jump_if_equal(call: libc::c_long, jt: u8, jf: u8) -> libc::sock_filter {
+    let k = call.cast_unsigned() as u32;
+    libc::sock_filter {
+        code: JUMP_IF_EQUAL as u16,
+        jt,
+        jf,
+        k,
+    }
+}
+
+fn install(filter: &'static [libc::sock_filter; 4]) -> io::Result<()> {
+    let program = libc::sock_fprog {
+        len: 4,
+        filter: filter.as_ptr().cast_mut(),
+    };
+    // Without privileges a filter is taken only from those who can gain none.
+    // SAFETY: takes integers only.
+    check(unsafe { libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) })?;
+    let mode = libc::SECCOMP_MODE_FILTER;
+    // SAFETY: the kernel copies a program that outlives the call.
+    check(unsafe { libc::prctl(libc::PR_SET_SECCOMP, mode, &raw const program, 0, 0) })
+}
+
+fn check(status: libc::c_int) -> io::Result<()> {
+    match status {
+        0 => Ok(()),
+        _ => Err(io::Error::last_os_error()),
+    }
+}
