@@ -7,15 +7,12 @@ impl Host {
     /// One send for each connection with something to say.
     pub(super) fn send_dirty<P: Port>(&mut self, port: &mut P) {
         while let Some(conn) = self.shard.take_dirty() {
-            let Some((key, link)) = self.links.find(conn) else {
+            // None while one is in flight: the shard goes on filling the next meanwhile.
+            let Some(output) = self.shard.take_output(conn) else {
                 continue;
             };
-            // One at a time: the shard goes on filling the next one meanwhile.
-            if link.output.is_some() {
-                continue;
-            }
-            link.output = self.shard.take_output(conn);
-            if link.output.is_some() {
+            if let Some((key, link)) = self.links.find(conn) {
+                link.output = Some(output);
                 self.send(port, key);
             }
         }
