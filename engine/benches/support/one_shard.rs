@@ -1,4 +1,8 @@
 //! One shard driven by hand, as a driver does: what leaves it is counted and its buffers come back.
+#![allow(
+    dead_code,
+    reason = "each bench and test that includes this uses a part"
+)]
 
 use ringbus::base::{ConnId, Nanos, Peer, ShardId};
 use ringbus::config::PartitionLevels;
@@ -80,6 +84,13 @@ impl OneShard {
         bytes.extend_from_slice(filter.as_bytes());
         bytes.push(qos as u8);
         assert_eq!(self.turn(conn, &bytes), 5, "a SUBACK");
+    }
+
+    /// The client's network goes away.
+    pub fn hang_up(&mut self, conn: ConnId) {
+        self.shard.begin_turn(self.now);
+        self.shard.on_closed(conn);
+        self.shard.end_turn(&mut self.mailbox);
     }
 
     /// One turn of the shard that receives `bytes`; the bytes that left it.
