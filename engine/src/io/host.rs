@@ -34,7 +34,7 @@ pub(crate) trait Port {
     /// Whether an operation in the kernel refers to the link.
     fn holds(&self, link: &Link) -> bool;
     /// Whether there is something to do that no event will announce.
-    fn has_backlog(&self) -> bool;
+    fn has_backlog(&mut self) -> bool;
     /// Whether an event waits to be reaped.
     fn is_ready(&mut self) -> bool;
 }

@@ -155,7 +155,8 @@ impl Shard {
         }
     }
 
-    /// The driver has written all of an output that it took; here it is back.
+    /// The driver has written all of an output that it took; here it is back. May come after
+    /// [`Shard::end_turn`], before the driver waits: there may be more to send then.
     pub fn on_sent(&mut self, conn: ConnId, output: Output) {
         self.outgoing.recycle(output);
         let Some(conn) = self.connections.get_mut(conn) else {

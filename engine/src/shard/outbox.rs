@@ -231,9 +231,13 @@ impl Outboxes {
         Some(frozen)
     }
 
-    /// When to offer a stuck batch again, counted from the end of the turn.
+    /// When to hand over what waits here, counted from the end of the turn: at once what came
+    /// after it, later what a full queue refused.
     pub(super) fn retry_after(&self) -> Option<Nanos> {
-        self.stuck.then_some(self.retry_after)
+        if self.stuck {
+            return Some(self.retry_after);
+        }
+        (self.waiting_items() > 0).then_some(Nanos::ZERO)
     }
 
     /// Items that still wait for a peer.

@@ -14,7 +14,7 @@ const SHARDS: [&str; 3] = ["1", "2", "4"];
 /// Drivers that this machine allows.
 pub(crate) fn drivers() -> Vec<&'static str> {
     match probe::choose(IoChoice::Ring) {
-        Ok(_) => vec!["ring", "epoll"],
+        Ok(_) => vec!["ring", "epoll", "glommio"],
         Err(error) => {
             eprintln!("skipped: {error}");
             vec!["epoll"]

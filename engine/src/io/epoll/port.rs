@@ -194,7 +194,7 @@ impl Port for EpollPort {
         false
     }
 
-    fn has_backlog(&self) -> bool {
+    fn has_backlog(&mut self) -> bool {
         !self.unread.is_empty()
     }
 

@@ -133,7 +133,7 @@ impl Port for Streams {
         false
     }
 
-    fn has_backlog(&self) -> bool {
+    fn has_backlog(&mut self) -> bool {
         false
     }
 

@@ -5,7 +5,7 @@ use crate::io::link::LinkKey;
 
 impl Host {
     /// One send for each connection with something to say.
-    pub(super) fn send_dirty<P: Port>(&mut self, port: &mut P) {
+    pub(crate) fn send_dirty<P: Port>(&mut self, port: &mut P) {
         while let Some(conn) = self.shard.take_dirty() {
             // None while one is in flight: the shard goes on filling the next meanwhile.
             let Some(output) = self.shard.take_output(conn) else {

@@ -62,6 +62,7 @@ pub fn run(station: Station) -> Result<Finished, DriverError> {
         if !host.finish(&mut driver.port) {
             break;
         }
+        driver.submit(&mut host).tried("submit to io_uring")?;
         let wait = host.wait(&mut driver.port);
         driver.wait(&mut host, wait).tried("wait for io_uring")?;
     }
@@ -79,6 +80,9 @@ struct Driver {
     sends: Vec<LinkKey>,
 }
 
+/// Rounds of sends in one turn, so that a long queue cannot keep others waiting.
+const SUBMITS_MAX: usize = 8;
+
 /// How long the end of a driver waits for the kernel to let go of its sockets.
 const END_WAIT: Nanos = Nanos::from_millis(10);
 const END_WAITS_MAX: usize = 100;
@@ -91,8 +95,7 @@ impl Driver {
             self.handle(host, &event);
         }
         self.events = events;
-        // Those that failed are known by now.
-        self.sent_at_once(host);
+        self.on_left(host);
         // Before any receive is asked for again: one that ended for want of
         // buffers would end again.
         self.buffers.publish();
@@ -154,9 +157,10 @@ impl Driver {
         host.settle(&mut self.port, key);
     }
 
-    fn sent_at_once(&mut self, host: &mut Host) {
+    /// Sends that left are not reported.
+    fn on_left(&mut self, host: &mut Host) {
         let mut sends = std::mem::take(&mut self.sends);
-        self.port.take_at_once(&mut sends);
+        self.port.take_left(&mut sends);
         for key in sends.drain(..) {
             let Some(link) = host.links.get_mut(key) else {
                 continue;
@@ -188,6 +192,20 @@ impl Driver {
         let peer = Peer(peer_of(&socket));
         host.accepted(&mut self.port, socket, peer);
         self.port.accept_again();
+    }
+
+    /// Submits, and gives the shard its outputs back: it may have more to send,
+    /// and no event would say so.
+    fn submit(&mut self, host: &mut Host) -> io::Result<()> {
+        for _ in 0..SUBMITS_MAX {
+            self.port.submit()?;
+            self.on_left(host);
+            host.send_dirty(&mut self.port);
+            if !self.port.is_sending() {
+                break;
+            }
+        }
+        Ok(())
     }
 
     fn wait(&mut self, host: &mut Host, wait: Wait) -> io::Result<()> {

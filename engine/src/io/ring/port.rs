@@ -82,8 +82,10 @@ pub(super) struct RingPort {
     ring: IoUring,
     /// Completions taken out early, because the kernel would not take more submissions.
     early: Vec<cqueue::Entry>,
-    /// Sends that leave with the next submit, see [`RingPort::take_at_once`].
+    /// Sends that leave with the next submit.
     at_once: Vec<LinkKey>,
+    /// Sends that left with the last, unless a completion says that they did not.
+    left: Vec<LinkKey>,
     doorbell: Fd,
     acceptors: Arc<[Acceptor]>,
     /// Which of them an accept is under way for.
@@ -99,6 +101,7 @@ impl RingPort {
             ring,
             early: Vec::new(),
             at_once: Vec::new(),
+            left: Vec::new(),
             doorbell: Fd(doorbell.as_raw_fd()),
             accepting: vec![false; acceptors.len()],
             acceptors,
@@ -154,10 +157,21 @@ impl RingPort {
         self.enter(1, GETEVENTS, timeout)
     }
 
-    /// The sends that were submitted to leave at once. Those that did not are
-    /// among the completions; the others have left.
-    pub(super) fn take_at_once(&mut self, sends: &mut Vec<LinkKey>) {
-        sends.append(&mut self.at_once);
+    /// The sends that have left. None before every completion is taken: one of
+    /// those may say that a send did not leave.
+    pub(super) fn take_left(&mut self, sends: &mut Vec<LinkKey>) {
+        if !self.has_completions() {
+            sends.append(&mut self.left);
+        }
+    }
+
+    /// Whether sends wait for the next submit.
+    pub(super) fn is_sending(&self) -> bool {
+        !self.at_once.is_empty()
+    }
+
+    pub(super) fn has_completions(&mut self) -> bool {
+        !self.early.is_empty() || !self.ring.completion().is_empty()
     }
 
     fn enter(&mut self, want: u32, flags: u32, timeout: Option<Nanos>) -> io::Result<()> {
@@ -175,6 +189,10 @@ impl RingPort {
             // SAFETY: no argument is passed.
             unsafe { submitter.enter::<libc::sigset_t>(count, want, flags, None) }
         };
+        // What the kernel did not take for want of memory stays in the queue.
+        if self.ring.submission().is_empty() {
+            self.left.append(&mut self.at_once);
+        }
         match entered {
             Ok(_) => Ok(()),
             Err(error) => match error.raw_os_error() {
@@ -200,7 +218,7 @@ impl RingPort {
     fn cancel(&mut self, event: Event) {
         let target = CancelBuilder::user_data(event.word());
         let entry = opcode::AsyncCancel2::new(target).build();
-        self.push(&entry, Event::Cancel);
+        self.push(&entry.flags(squeue::Flags::SKIP_SUCCESS), Event::Cancel);
     }
 }
 
@@ -285,12 +303,12 @@ impl Port for RingPort {
         link.sending != Sending::Not || link.receiving != Receiving::Off
     }
 
-    fn has_backlog(&self) -> bool {
-        !self.early.is_empty()
+    fn has_backlog(&mut self) -> bool {
+        self.has_completions() || !self.at_once.is_empty() || !self.left.is_empty()
     }
 
     fn is_ready(&mut self) -> bool {
-        self.ring.submission().taskrun() || !self.ring.completion().is_empty()
+        self.ring.submission().taskrun() || self.has_completions()
     }
 }
 
