@@ -321,8 +321,8 @@ fn code(error: &io::Error) -> i32 {
 /// it is asked to read from the listener: it polls, and the read that follows
 /// fails, which is of no interest.
 async fn readable(mut listener: glommio::net::TcpStream) {
-    let read = poll_fn(|cx| Pin::new(&mut listener).poll_read(cx, &mut [0]));
-    debug_assert!(read.await.is_err(), "a listener has no bytes");
+    let read = poll_fn(|cx| Pin::new(&mut listener).poll_read(cx, &mut [0])).await;
+    debug_assert!(read.is_err(), "a listener has no bytes");
 }
 
 /// Lets the reactor look at the sockets, and the tasks that it wakes run first.
