@@ -121,9 +121,7 @@ impl Broker {
         if let Some(shards) = own.shards {
             command.args(["--shards", &shards.to_string()]);
         }
-        command
-            .args(["--max-connections", "1000000"])
-            .args(&own.arguments);
+        command.args(&own.arguments);
         command
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
