@@ -174,6 +174,9 @@ pub struct Properties<'a> {
 }
 
 impl<'a> Properties<'a> {
+    /// No properties.
+    pub const EMPTY: Self = Self { raw: &[], seen: 0 };
+
     /// Takes Property Length and properties off `reader` and checks them for `place`.
     #[inline]
     pub(crate) fn read(reader: &mut Reader<'a>, place: Place) -> Result<Self, DecodeError> {

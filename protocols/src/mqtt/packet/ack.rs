@@ -52,11 +52,22 @@ impl<'a> Ack<'a> {
         }
     }
 
+    /// Decodes a PUBACK that is Success, without properties. `None` for all others, also for bad
+    /// ones: [`Ack::decode`] knows the rules.
+    #[inline]
+    pub(super) fn decode_plain(header: FixedHeader, body: &'a [u8]) -> Option<Self> {
+        match *body {
+            [high, low] if header.flags == 0 => {
+                PacketIdentifier::new(u16::from_be_bytes([high, low])).map(Self::new)
+            }
+            _ => None,
+        }
+    }
+
     /// Decodes the body of the packet type in `header`.
     ///
     /// # Errors
     /// The first rule that the packet breaks.
-    #[inline]
     pub fn decode(
         header: FixedHeader,
         body: &'a [u8],

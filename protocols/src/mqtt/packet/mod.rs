@@ -74,13 +74,24 @@ impl<'a> Packet<'a> {
         body: &'a [u8],
         version: Version,
     ) -> Result<Self, DecodeError> {
+        // The packets of every message, in the form that they nearly always have.
         match header.packet_type {
-            PacketType::Publish => Publish::decode(header, body, version).map(Self::Publish),
-            PacketType::PubAck => Ack::decode(header, body, version).map(Self::PubAck),
-            _ => Self::decode_other(header, body, version),
+            PacketType::Publish => {
+                if let Some(publish) = Publish::decode_plain(header, body, version) {
+                    return Ok(Self::Publish(publish));
+                }
+            }
+            PacketType::PubAck => {
+                if let Some(ack) = Ack::decode_plain(header, body) {
+                    return Ok(Self::PubAck(ack));
+                }
+            }
+            _ => {}
         }
+        Self::decode_other(header, body, version)
     }
 
+    #[inline(never)]
     fn decode_other(
         header: FixedHeader,
         body: &'a [u8],
