@@ -204,6 +204,17 @@ fn mqtt5_3_3_4_6_no_subscription_identifier_from_a_client() {
 }
 
 #[test]
+fn mqtt5_3_4_2_1_only_a_server_finds_no_matching_subscribers() {
+    let error = Some(DecodeError::ReasonCodeUnexpected(
+        ReasonCode::NoMatchingSubscribers,
+    ));
+    for ack in ["40 [ 0001 10 ]", "50 [ 0001 10 ]"] {
+        assert_eq!(server(&[CONNECT_5, ack]), error);
+        assert_eq!(client(Version::V5, false, &[CONNACK_5, ack]), None);
+    }
+}
+
+#[test]
 fn mqtt5_3_14_2_disconnect_has_codes_and_properties_of_a_side() {
     let session_expiry = "E0 [ 00 [ 11 00000001 ] ]";
     let server_reference = "E0 [ 80 [ 1C s'x' ] ]";
@@ -275,7 +286,7 @@ fn mqtt311_3_14_only_clients_disconnect() {
 fn mqtt5_4_12_auth_needs_a_method_and_its_time() {
     let again = "F0 [ 19 [ 15 s'm' ] ]";
     let done = "F0 [ 00 [ 15 s'm' ] ]";
-    // [MQTT5-4.12.0-6]
+    // [MQTT5-4.12.0-7] and [MQTT5-4.12.0-6]
     assert_eq!(server(&[CONNECT_5, AUTH]), unexpected(PacketType::Auth));
     assert_eq!(
         client(Version::V5, false, &[AUTH]),

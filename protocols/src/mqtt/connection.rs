@@ -159,7 +159,7 @@ impl Connection {
 
     /// The state after `packet`; `None` if it cannot come now.
     fn next_state(&self, packet: &Packet<'_>) -> Option<State> {
-        // [MQTT5-4.12.0-6]: no AUTH unless CONNECT named a method.
+        // [MQTT5-4.12.0-6] [MQTT5-4.12.0-7]: no AUTH unless CONNECT named a method.
         if matches!(packet, Packet::Auth(_)) && !self.authenticates {
             return None;
         }
@@ -202,6 +202,12 @@ pub fn check_direction(
             Err(DecodeError::PropertyUnexpected(
                 PropertyId::SubscriptionIdentifier,
             ))
+        }
+        // Tables 3-4 and 3-5: sent only by the server.
+        (Packet::PubAck(ack) | Packet::PubRec(ack), Receiver::Server)
+            if ack.reason == Code::NoMatchingSubscribers =>
+        {
+            Err(DecodeError::ReasonCodeUnexpected(ack.reason))
         }
         (
             Packet::Publish(_)
