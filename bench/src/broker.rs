@@ -99,7 +99,8 @@ impl Broker {
     }
 
     fn running(url: &str, start: &Start) -> io::Result<Self> {
-        let (protocol, endpoint) = parse_url(url).map_err(io::Error::other)?;
+        let (protocol, endpoint) =
+            parse_url(url).map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?;
         let protocol = start.proto.unwrap_or(protocol);
         let usage = start.pid.map(Usage::of).transpose()?;
         let route = Route {
@@ -121,7 +122,10 @@ impl Broker {
         if let Some(shards) = own.shards {
             command.args(["--shards", &shards.to_string()]);
         }
-        command.args(&own.arguments);
+        // What its shards count is printed at level info, whatever this process's environment says.
+        command
+            .args(["--log-format", "text", "--log-level", "info"])
+            .args(&own.arguments);
         command
             .stdin(Stdio::null())
             .stdout(Stdio::piped())

@@ -27,7 +27,11 @@ pub enum Failure {
 
 impl From<io::Error> for Failure {
     fn from(error: io::Error) -> Self {
-        Self::Runtime(error)
+        match error.kind() {
+            // A number or a name in a flag that the system or we refuse.
+            io::ErrorKind::InvalidInput => Self::Usage(error.to_string()),
+            _ => Self::Runtime(error),
+        }
     }
 }
 
@@ -105,6 +109,7 @@ fn load_of(kind: Kind, args: &LoadArgs) -> Result<Load, String> {
         payload_bytes: args.payload,
         pacing,
         batch: args.batch,
+        no_delay: args.no_delay,
         warmup: nanoseconds("--warmup", args.measure.warmup)?,
         duration: nanoseconds("--duration", args.measure.duration)?,
     };
@@ -126,6 +131,8 @@ fn latency_command(args: &LatencyArgs) -> Result<ExitCode, Failure> {
             Pacing::Rate(args.rate)
         },
         batch: 1,
+        // Who cares for latency sets it.
+        no_delay: true,
         warmup: nanoseconds("--warmup", args.measure.warmup)?,
         duration: nanoseconds("--duration", args.measure.duration)?,
     };
@@ -181,10 +188,7 @@ fn connect_command(args: &ConnectArgs) -> Result<ExitCode, Failure> {
 }
 
 fn limit_command(args: &LimitArgs) -> Result<ExitCode, Failure> {
-    let limit = limit::measure(args).map_err(|error| match error.kind() {
-        io::ErrorKind::InvalidInput => Failure::Usage(error.to_string()),
-        _ => Failure::Runtime(error),
-    })?;
+    let limit = limit::measure(args)?;
     let report = LimitReport {
         block_bytes: args.block,
         cpu_us_per_70_bytes: limit.cpu_us_per_message,

@@ -230,7 +230,7 @@ impl Display for LoadReport {
         if let Some(latency) = &self.latency_us {
             writeln!(out, "  latency   {latency}")?;
         }
-        if let Some(mail) = &self.mail {
+        if let Some(mail) = self.mail.filter(|mail| mail.sums.shards > 1) {
             writeln!(out, "  mail      {mail}")?;
         }
         self.write_warnings(out)

@@ -134,6 +134,9 @@ pub struct LoadArgs {
     /// Messages a write
     #[arg(long, value_name = "N", default_value_t = 16)]
     pub batch: u64,
+    /// Publishers set TCP_NODELAY: each write leaves at once, as its own segment
+    #[arg(long)]
+    pub no_delay: bool,
     /// Open loop: messages a second in all, latency from the planned send time; exit 3 if not held
     #[arg(long, value_name = "N", conflicts_with = "max")]
     pub rate: Option<f64>,
@@ -215,6 +218,9 @@ pub struct LimitArgs {
     /// Unreceived messages a pair [default: eight writes]
     #[arg(long, value_name = "N")]
     pub window: Option<u64>,
+    /// The generator sets TCP_NODELAY
+    #[arg(long)]
+    pub no_delay: bool,
     /// Payload bytes of a message, at least 16
     #[arg(long, value_name = "BYTES", default_value_t = 58)]
     pub payload: usize,

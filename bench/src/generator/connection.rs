@@ -3,6 +3,7 @@
 use super::link::Link;
 use super::wire::{Incoming, Next, Wire};
 use crate::endpoint::Socket;
+use crate::sys::send_many;
 use std::io::{self, ErrorKind, Read, Write};
 
 /// Bytes read at a time.
@@ -75,11 +76,16 @@ impl Connection {
         self.out.is_empty()
     }
 
-    /// Whether `count` more messages above QoS 0 fit into the broker's receive maximum.
+    /// Writes of `batch` messages above QoS 0 that fit into the broker's receive maximum; one in
+    /// any case when nothing is under way.
     #[inline]
-    pub fn has_room_for(&self, count: u64) -> bool {
-        u64::from(self.unacknowledged_max - self.unacknowledged)
-            >= count.min(u64::from(self.unacknowledged_max))
+    pub fn writes_allowed(&self, batch: u64) -> u64 {
+        let room = u64::from(self.unacknowledged_max - self.unacknowledged) / batch;
+        if self.unacknowledged == 0 {
+            room.max(1)
+        } else {
+            room
+        }
     }
 
     /// The packet identifier of the next message above QoS 0.
@@ -88,6 +94,18 @@ impl Connection {
         self.last_id = self.last_id.checked_add(1).unwrap_or(1);
         self.unacknowledged += 1;
         self.last_id
+    }
+
+    /// The last `count` packet identifiers were not used after all.
+    pub fn give_back_ids(&mut self, count: u64) {
+        for _ in 0..count {
+            self.last_id = self
+                .last_id
+                .checked_sub(1)
+                .filter(|&id| id > 0)
+                .unwrap_or(u16::MAX);
+            self.unacknowledged -= 1;
+        }
     }
 
     /// A message was acknowledged for good.
@@ -101,18 +119,27 @@ impl Connection {
         &mut self.out
     }
 
-    /// Sends `bytes`, after what is still to be sent; what the socket does not take is kept.
+    /// Sends `bytes` as writes of `write_bytes` each and returns how many left.
+    ///
+    /// When the socket is full, the rest of a write begun, or else the next write, is kept: the
+    /// connection is not flushed then. There must be nothing kept before.
     #[inline]
-    pub fn send(&mut self, bytes: &[u8]) -> io::Result<()> {
-        if !self.out.is_empty() {
-            self.out.extend_from_slice(bytes);
-            return self.flush();
+    pub fn send_writes(&mut self, bytes: &[u8], write_bytes: usize) -> io::Result<usize> {
+        debug_assert!(self.out.is_empty(), "nothing overtakes what is kept");
+        let sent = if bytes.len() == write_bytes {
+            write_some(&mut self.socket, bytes)?
+        } else {
+            match send_many(&self.socket, bytes, write_bytes) {
+                Err(error) if is_retry(&error) => 0,
+                result => result?,
+            }
+        };
+        if sent < bytes.len() {
+            let kept_to = (sent / write_bytes + 1) * write_bytes;
+            self.out.extend_from_slice(&bytes[sent..kept_to]);
+            return Ok(kept_to / write_bytes);
         }
-        let written = write_some(&mut self.socket, bytes)?;
-        if written < bytes.len() {
-            self.out.extend_from_slice(&bytes[written..]);
-        }
-        Ok(())
+        Ok(bytes.len() / write_bytes)
     }
 
     /// Sends what is kept, as far as the socket takes it.
@@ -230,7 +257,9 @@ mod tests {
             stream: 0,
             sequence: 0,
         };
-        Mqtt::<false>::template(shape).stamp(first, || 1).to_vec()
+        Mqtt::<false>::template(shape)
+            .stamp(first, 1, || 1)
+            .to_vec()
     }
 
     #[test]
@@ -271,32 +300,49 @@ mod tests {
     }
 
     #[test]
-    fn what_the_socket_does_not_take_is_sent_later() {
-        let (mut connection, mut peer) = pair();
-        let bytes = vec![7; 4 << 20];
-        connection.send(&bytes).unwrap();
-        assert!(!connection.is_flushed());
-        connection.send(&[8]).unwrap();
-        let mut received = Vec::new();
-        let mut chunk = vec![0; 1 << 20];
-        while received.len() < bytes.len() + 1 {
-            let length = peer.read(&mut chunk).unwrap();
-            received.extend_from_slice(&chunk[..length]);
-            connection.flush().unwrap();
+    fn what_the_socket_does_not_take_is_sent_later_and_nothing_after_it() {
+        for write_bytes in [1 << 20, 50_000, 4 << 20] {
+            let (mut connection, mut peer) = pair();
+            let bytes: Vec<u8> = (0..=255).cycle().take(4 << 20).collect();
+            let whole = bytes.len() / write_bytes * write_bytes;
+            let taken = connection
+                .send_writes(&bytes[..whole], write_bytes)
+                .unwrap();
+            assert!(!connection.is_flushed());
+            let wanted = taken * write_bytes;
+            let mut received = Vec::new();
+            let mut chunk = vec![0; 1 << 20];
+            while received.len() < wanted {
+                let length = peer.read(&mut chunk).unwrap();
+                received.extend_from_slice(&chunk[..length]);
+                connection.flush().unwrap();
+            }
+            assert!(connection.is_flushed());
+            assert_eq!(received, bytes[..wanted]);
         }
-        assert!(connection.is_flushed());
-        assert_eq!(received[bytes.len()], 8);
     }
 
     #[test]
-    fn packet_identifiers_skip_zero_and_respect_the_receive_maximum() {
+    fn packet_identifiers_skip_zero_and_can_be_given_back() {
         let (mut connection, _peer) = pair();
         connection.last_id = u16::MAX - 1;
         assert_eq!(connection.take_id(), u16::MAX);
         assert_eq!(connection.take_id(), 1);
-        assert!(connection.has_room_for(8) && !connection.has_room_for(9));
+        connection.give_back_ids(2);
+        assert_eq!(connection.take_id(), u16::MAX);
+        assert_eq!(connection.take_id(), 1);
+    }
+
+    #[test]
+    fn the_receive_maximum_limits_writes() {
+        let (mut connection, _peer) = pair();
+        assert_eq!(connection.writes_allowed(4), 2);
+        assert_eq!(connection.writes_allowed(16), 1, "alone it must go");
+        connection.take_id();
+        assert_eq!(connection.writes_allowed(16), 0);
+        assert_eq!(connection.writes_allowed(1), 9);
         connection.completed();
-        assert!(connection.has_room_for(9));
+        assert_eq!(connection.writes_allowed(1), 10);
     }
 
     #[test]

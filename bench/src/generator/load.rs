@@ -53,6 +53,8 @@ pub struct Load {
     pub pacing: Pacing,
     /// Messages a write
     pub batch: u64,
+    /// Whether publishers set TCP_NODELAY
+    pub no_delay: bool,
     /// Nanoseconds before the measurement
     pub warmup: u64,
     /// Nanoseconds measured
@@ -201,6 +203,7 @@ pub mod tests {
             payload_bytes: 64,
             pacing: Pacing::Window(256),
             batch: 16,
+            no_delay: false,
             warmup: 0,
             duration: 1_000_000,
         }

@@ -14,9 +14,6 @@ use ringbus_protocols::mqtt::Version;
 use std::io;
 use std::marker::PhantomData;
 
-/// Writes of one stream before the others have their turn.
-const WRITES_PER_TURN: u32 = 32;
-
 /// Without any arrival for so long, what is under way counts as lost.
 const STALL_NANOSECONDS: u64 = 1_000_000_000;
 
@@ -216,31 +213,39 @@ impl<W: Wire> Generator<W> {
     fn publish_stream(&mut self, index: usize) -> io::Result<()> {
         let (run, batch, qos) = (self.books.run, self.load.batch, self.load.qos);
         let stream = &mut self.books.streams[index];
-        let connection = &mut self.connections[stream.connection];
+        let token = stream.connection;
+        let connection = &mut self.connections[token];
         stream.queued = false;
-        let number = u32::try_from(index).expect("the load bounds its streams");
-        for _ in 0..WRITES_PER_TURN {
-            let blocked = !connection.is_flushed() || qos > 0 && !connection.has_room_for(batch);
-            if blocked || stream.allowed - stream.sent < batch {
-                break;
-            }
-            let first = Stamp {
-                run,
-                stream: number,
-                sequence: stream.sent,
-            };
-            let bytes = stream.template.stamp(first, || connection.take_id());
-            if self.load.pacing == Pacing::PingPong {
-                stream.sent_at = now();
-            }
-            connection.send(bytes)?;
-            stream.sent += batch;
+        let room = if qos > 0 {
+            connection.writes_allowed(batch)
+        } else {
+            u64::MAX
+        };
+        let allowed = (stream.allowed - stream.sent) / batch;
+        let writes = allowed.min(room).min(stream.template.writes_max());
+        if writes == 0 || !connection.is_flushed() {
+            // An acknowledgement, or room in the socket, puts it into the list again.
+            return Ok(());
         }
-        let (token, flushed) = (stream.connection, connection.is_flushed());
-        if flushed {
-            if qos == 0 || self.connections[token].has_room_for(batch) {
-                self.books.queue(index);
-            }
+        let number = u32::try_from(index).expect("the load bounds its streams");
+        let first = Stamp {
+            run,
+            stream: number,
+            sequence: stream.sent,
+        };
+        let count = usize::try_from(writes).expect("a few writes");
+        let write_bytes = stream.template.write_bytes();
+        let bytes = stream.template.stamp(first, count, || connection.take_id());
+        if self.load.pacing == Pacing::PingPong {
+            stream.sent_at = now();
+        }
+        let taken = connection.send_writes(bytes, write_bytes)? as u64;
+        if qos > 0 {
+            connection.give_back_ids((writes - taken) * batch);
+        }
+        stream.sent += taken * batch;
+        if connection.is_flushed() {
+            self.books.queue(index);
             return Ok(());
         }
         self.watch(token)
@@ -396,7 +401,12 @@ fn open<W: Wire>(load: &Load, route: &Route, run: u32, index: usize) -> io::Resu
     if index < load.subscribers {
         W::subscribe(&mut link, &load.filters(index), load.qos)?;
     }
-    Connection::new(link, receive_maximum)
+    let connection = Connection::new(link, receive_maximum)?;
+    // A subscriber writes acknowledgements only: nobody gains if they wait.
+    connection
+        .socket()
+        .set_no_delay(load.no_delay || index < load.subscribers)?;
+    Ok(connection)
 }
 
 fn templates<W: Wire>(load: &Load) -> Vec<Template> {

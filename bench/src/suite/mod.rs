@@ -207,6 +207,7 @@ impl<'a> Suite<'a> {
             pairs: like.map_or(1, |load| load.publishers),
             batch: like.map(|load| load.batch),
             window,
+            no_delay: false,
             payload: like.map_or(58, |load| load.payload_bytes),
             relay_cpu: Some(self.cpus[0]),
             generator_cpu: self.cpus.last().copied(),

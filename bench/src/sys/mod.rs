@@ -6,12 +6,14 @@ mod affinity;
 mod clock;
 mod poller;
 mod process;
+mod send;
 mod signal;
 
 pub use affinity::{allowed_cpus, pin_child, pin_this_thread};
 pub use clock::{CpuClock, now, wait_until};
 pub use poller::{Interest, Poller};
 pub use process::{Memory, Usage, raise_file_limit, terminate};
+pub use send::send_many;
 pub use signal::{Wake, interrupted, read_stdin, stop_on_signals, wait_readable};
 
 use std::io;

@@ -94,21 +94,31 @@ pub enum Next {
     },
 }
 
-/// Messages of one stream, encoded once and stamped before each write.
+/// Writes of a stream that are prepared, and handed to the kernel, together.
+pub const WRITES_MAX: usize = 32;
+
+/// Bytes prepared at a time, unless one write has more.
+const PREPARED_BYTES: usize = 256 * 1024;
+
+/// Messages of one stream, encoded once and stamped before they are sent.
 #[derive(Clone, Debug)]
 pub struct Template {
     bytes: Vec<u8>,
     stride: usize,
+    batch: usize,
     stamp_offset: usize,
     id_offset: Option<usize>,
 }
 
 impl Template {
-    /// `batch` copies of `message`, whose stamp and packet identifier lie at these offsets.
+    /// Some writes of `batch` messages, whose stamp and packet identifier lie at these offsets.
     fn new(message: &[u8], batch: usize, stamp_offset: usize, id_offset: Option<usize>) -> Self {
+        let write_bytes = message.len() * batch;
+        let writes = (PREPARED_BYTES / write_bytes).clamp(1, WRITES_MAX);
         Self {
-            bytes: message.repeat(batch),
+            bytes: message.repeat(batch * writes),
             stride: message.len(),
+            batch,
             stamp_offset,
             id_offset,
         }
@@ -119,20 +129,38 @@ impl Template {
         self.stride
     }
 
-    /// Stamps the batch, from `first` on, and returns the bytes to send.
+    /// Bytes of one write.
+    #[inline]
+    pub fn write_bytes(&self) -> usize {
+        self.stride * self.batch
+    }
+
+    /// Writes that can be stamped at a time.
+    #[inline]
+    pub fn writes_max(&self) -> u64 {
+        (self.bytes.len() / self.write_bytes()) as u64
+    }
+
+    /// Stamps so many writes, from `first` on, and returns the bytes to send.
     ///
     /// `next_id` gives packet identifiers; it is asked only above QoS 0.
     #[inline]
-    pub fn stamp(&mut self, first: Stamp, mut next_id: impl FnMut() -> u16) -> &[u8] {
+    pub fn stamp(
+        &mut self,
+        first: Stamp,
+        writes: usize,
+        mut next_id: impl FnMut() -> u16,
+    ) -> &[u8] {
         let mut stamp = first;
-        for message in self.bytes.chunks_exact_mut(self.stride) {
+        let length = writes * self.write_bytes();
+        for message in self.bytes[..length].chunks_exact_mut(self.stride) {
             stamp.write(&mut message[self.stamp_offset..]);
             stamp.sequence += 1;
             if let Some(offset) = self.id_offset {
                 message[offset..offset + 2].copy_from_slice(&next_id().to_be_bytes());
             }
         }
-        &self.bytes
+        &self.bytes[..length]
     }
 }
 
@@ -213,7 +241,7 @@ mod tests {
             stream: 2,
             sequence: 40,
         };
-        let bytes = template.stamp(first, || {
+        let bytes = template.stamp(first, 1, || {
             id += 1;
             id
         });

@@ -265,7 +265,7 @@ mod tests {
             stream: 3,
             sequence: 1 << 40,
         };
-        let bytes = Mqtt::<V5>::template(shape).stamp(stamp, || 513).to_vec();
+        let bytes = Mqtt::<V5>::template(shape).stamp(stamp, 1, || 513).to_vec();
         (
             bytes,
             Incoming::Message {

@@ -191,6 +191,7 @@ mod tests {
                 stream: 0,
                 sequence: 0,
             },
+            1,
             || 0,
         );
         assert!(bytes.starts_with(b"PUB bench.7 16\r\n") && bytes.ends_with(b"\r\n"));
