@@ -14,6 +14,7 @@ mod limit;
 mod report;
 mod suite;
 mod sys;
+mod throughput;
 
 pub use cli::{
     BenchArgs, BenchKind, ConnectArgs, LatencyArgs, LimitArgs, LoadArgs, PubArgs, SubArgs,
@@ -21,3 +22,4 @@ pub use cli::{
 };
 pub use client::{pub_command, sub_command};
 pub use commands::bench_command;
+pub use throughput::messages_per_second;
