@@ -1,5 +1,6 @@
 //! From bytes to packets: framing, what waits for the rest of a packet, and back-pressure.
 
+use ringbus_protocols::mqtt::connection::{Receiver, check_direction};
 use ringbus_protocols::mqtt::{
     DecodeError, FixedHeader, Frame, Packet, PacketType, PingResp, Publish, ReasonCode, frame,
 };
@@ -211,6 +212,7 @@ impl Shard {
             return self.on_publish(id, session, &publish);
         }
         let packet = Packet::decode(header, body, version).map_err(reason)?;
+        check_direction(&packet, Receiver::Server, version).map_err(reason)?;
         self.on_other_packet(id, session, &packet)
     }
 
