@@ -253,7 +253,7 @@ pub struct SuiteArgs {
     /// Only these brokers: ring, epoll, glommio, mosquitto, nats-server, redis-server, rumqttd, limit
     #[arg(long, value_name = "LIST", value_delimiter = ',')]
     pub brokers: Vec<String>,
-    /// Write the table as Markdown
+    /// Write the tables as Markdown, below the marker if the file has one
     #[arg(long, value_name = "PATH")]
     pub markdown: Option<PathBuf>,
     /// Print every run as a line of JSON

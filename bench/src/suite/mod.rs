@@ -1,6 +1,7 @@
 //! `ringbus bench suite`: every load of docs/benchmarks.md, on every broker found, interleaved.
 
 mod contender;
+mod machine;
 mod rows;
 mod sample;
 mod table;
@@ -25,6 +26,9 @@ const CONNECTS_PARALLEL: usize = 64;
 /// Nanoseconds that the connections of the connect row stay idle.
 const IDLE_NANOSECONDS: u64 = 300_000_000;
 
+/// Where in a page the results start; what is above is written by people.
+const RESULTS_MARKER: &str = "<!-- results of `ringbus bench suite` -->\n";
+
 /// Runs the suite.
 pub fn command(args: &SuiteArgs) -> Result<(), Failure> {
     let suite = Suite::new(args)?;
@@ -45,12 +49,31 @@ pub fn command(args: &SuiteArgs) -> Result<(), Failure> {
             }
         }
     }
-    let markdown = results.markdown(&rows);
+    let contenders: Vec<_> = Contender::ALL
+        .into_iter()
+        .filter(|&who| suite.wants(who))
+        .collect();
+    let markdown = format!(
+        "{}.\nMedians of {} interleaved runs of {} s.\n\n{}",
+        machine::describe(&contenders),
+        args.runs,
+        args.duration,
+        results.markdown(&rows)
+    );
     print!("{markdown}");
     if let Some(path) = &args.markdown {
-        std::fs::write(path, markdown)?;
+        let before = std::fs::read_to_string(path).unwrap_or_default();
+        std::fs::write(path, below_marker(&before, &markdown))?;
     }
     Ok(())
+}
+
+/// The page with what follows the marker replaced; all of it if it has none.
+fn below_marker(page: &str, results: &str) -> String {
+    match page.split_once(RESULTS_MARKER) {
+        Some((prose, _)) => format!("{prose}{RESULTS_MARKER}\n{results}"),
+        None => results.to_string(),
+    }
 }
 
 struct Suite<'a> {
@@ -243,5 +266,22 @@ impl<'a> Suite<'a> {
             cpus: cpus.to_vec(),
             arguments: Vec::new(),
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn results_replace_what_is_below_the_marker_only() {
+        let page = format!("# Title\n{RESULTS_MARKER}old");
+        let new = below_marker(&page, "new\n");
+        assert_eq!(new, format!("# Title\n{RESULTS_MARKER}\nnew\n"));
+        assert_eq!(
+            below_marker(&new, "newer\n"),
+            format!("# Title\n{RESULTS_MARKER}\nnewer\n")
+        );
+        assert_eq!(below_marker("", "new\n"), "new\n");
     }
 }
