@@ -172,6 +172,9 @@ impl Host {
             link.rest.extend_from_slice(&bytes[taken..]);
             link.paused = true;
             port.stop(key, link);
+        } else if !self.shard.knows(link.conn) {
+            // A socket that moves belongs to its new shard by now: its bytes and its end, too.
+            link.stage = Stage::Parting;
         }
     }
 
@@ -194,7 +197,7 @@ impl Host {
                 self.shard.on_closed(link.conn);
                 self.bury(port, key);
             }
-            Stage::Flushing => link.ended = true,
+            Stage::Parting | Stage::Flushing => link.ended = true,
             Stage::Lingering | Stage::Dead => self.bury(port, key),
         }
     }

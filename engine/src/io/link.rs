@@ -40,6 +40,8 @@ pub(crate) enum Stage {
     Fresh,
     /// The connection lives here.
     Open,
+    /// The shard has let go of the connection this turn; its effects say what becomes of the socket.
+    Parting,
     /// The shard closed it; the last bytes are on their way.
     Flushing,
     /// Everything is sent and the sending side shut; input is discarded.
@@ -130,7 +132,7 @@ impl Link {
     /// Whether bytes that arrive are of use, if only to be discarded.
     #[inline]
     pub(crate) fn wants_bytes(&self) -> bool {
-        !self.paused && !self.ended && self.stage != Stage::Dead
+        !self.paused && !self.ended && !matches!(self.stage, Stage::Parting | Stage::Dead)
     }
 
     /// Ends what the kernel still does with the socket: pending receives report
@@ -187,6 +189,9 @@ pub(crate) struct Links {
     slab: Slab<Link>,
     /// Connection slot → link, for connections the shard knows.
     by_conn: Vec<Option<LinkKey>>,
+    /// Links whose slot the shard has given to another connection before its
+    /// effects said what becomes of them. Empty between turns.
+    displaced: Vec<LinkKey>,
 }
 
 impl Links {
@@ -201,7 +206,7 @@ impl Links {
         if self.by_conn.len() <= slot {
             self.by_conn.resize(slot + 1, None);
         }
-        self.by_conn[slot] = Some(key);
+        self.displaced.extend(self.by_conn[slot].replace(key));
         key
     }
 
@@ -213,15 +218,24 @@ impl Links {
     /// The link of a connection that the shard has not closed.
     #[inline]
     pub(crate) fn find(&mut self, conn: ConnId) -> Option<(LinkKey, &mut Link)> {
-        let key = (*self.by_conn.get(conn.index as usize)?)?;
-        let link = self.slab.get_mut(key.0)?;
-        (link.conn == conn).then_some((key, link))
+        let slot = *self.by_conn.get(conn.index as usize)?;
+        let is_its = |key: &LinkKey| self.slab.get(key.0).is_some_and(|link| link.conn == conn);
+        let key = slot
+            .filter(is_its)
+            .or_else(|| self.displaced.iter().copied().find(is_its))?;
+        Some((key, self.slab.get_mut(key.0)?))
     }
 
     /// The shard no longer knows the connection; the link stays.
     pub(crate) fn detach(&mut self, conn: ConnId) {
-        if self.find(conn).is_some() {
-            self.by_conn[conn.index as usize] = None;
+        let Some((key, _)) = self.find(conn) else {
+            return;
+        };
+        let slot = &mut self.by_conn[conn.index as usize];
+        if *slot == Some(key) {
+            *slot = None;
+        } else {
+            self.displaced.retain(|&other| other != key);
         }
     }
 
@@ -274,6 +288,10 @@ mod tests {
     fn a_reused_connection_slot_does_not_find_the_old_link() {
         let mut links = Links::default();
         let old = links.insert(link(3, 0));
+        links.detach(ConnId {
+            index: 3,
+            generation: 0,
+        });
         let new = links.insert(link(3, 1));
         assert!(
             links
@@ -292,6 +310,29 @@ mod tests {
         });
         assert_eq!(found.map(|(key, _)| key), Some(new));
         assert_eq!(links.len(), 1);
+    }
+
+    /// A turn may end a connection, accept another in its slot, and only then
+    /// carry out the end of the first.
+    #[test]
+    fn a_link_is_found_until_its_connection_is_detached() {
+        let mut links = Links::default();
+        let conn = |generation| ConnId {
+            index: 3,
+            generation,
+        };
+        let keys = [0, 1, 2].map(|generation| links.insert(link(3, generation)));
+        for (generation, key) in (0..).zip(keys) {
+            let found = links.find(conn(generation)).map(|(found, _)| found);
+            assert_eq!(found, Some(key));
+        }
+        links.detach(conn(1));
+        links.remove(keys[2]);
+        assert!(links.find(conn(1)).is_none() && links.find(conn(2)).is_none());
+        assert_eq!(links.find(conn(0)).map(|(found, _)| found), Some(keys[0]));
+        links.detach(conn(0));
+        assert!(links.find(conn(0)).is_none());
+        assert!(links.displaced.is_empty());
     }
 
     #[test]

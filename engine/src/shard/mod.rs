@@ -155,6 +155,13 @@ impl Shard {
         }
     }
 
+    /// Whether the connection is still this shard's: not closed, not handed over.
+    #[inline]
+    #[must_use]
+    pub fn knows(&self, conn: ConnId) -> bool {
+        self.connections.get(conn).is_some()
+    }
+
     /// The driver has written all of an output that it took; here it is back. May come after
     /// [`Shard::end_turn`], before the driver waits: there may be more to send then.
     pub fn on_sent(&mut self, conn: ConnId, output: Output) {

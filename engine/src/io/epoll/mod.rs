@@ -108,6 +108,10 @@ impl Driver {
         if link.receiving != Receiving::On {
             return;
         }
+        if !link.wants_bytes() {
+            link.receiving = Receiving::Off;
+            return;
+        }
         match port::receive(link.fd(), &mut self.buffer) {
             Ok(0) => host.ended(&mut self.port, key),
             Ok(count) => {

@@ -290,6 +290,10 @@ fn received(host: &mut Host, port: &mut Streams, key: LinkKey, bytes: &[u8]) -> 
     if link.receiving != Receiving::On {
         return false;
     }
+    if !link.wants_bytes() {
+        link.receiving = Receiving::Off;
+        return false;
+    }
     // Before CONNECT one receive at a time: the socket may move to another shard.
     if link.stage == Stage::Fresh {
         link.receiving = Receiving::Off;

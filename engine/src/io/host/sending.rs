@@ -55,7 +55,7 @@ impl Host {
         match link.stage {
             Stage::Fresh | Stage::Open => self.shard.on_sent(link.conn, output),
             Stage::Flushing => return self.flushed(port, key),
-            Stage::Lingering | Stage::Dead => {}
+            Stage::Parting | Stage::Lingering | Stage::Dead => {}
         }
         false
     }
