@@ -108,6 +108,15 @@ impl Broker {
         stream
     }
 
+    /// Memory it occupies now.
+    pub fn resident_bytes(&self) -> u64 {
+        let status = format!("/proc/{}/status", self.child.id());
+        let status = std::fs::read_to_string(status).expect("a running process");
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+        let kib = line.and_then(|line| line.split_whitespace().next()?.parse::<u64>().ok());
+        kib.expect("VmRSS in kB") * 1024
+    }
+
     /// Waits until the broker prints a line that contains `text`, and returns it.
     pub fn wait_line(&self, text: &str) -> String {
         self.output.wait_line(text)

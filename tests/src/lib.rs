@@ -5,7 +5,9 @@
 )]
 
 pub mod broker;
+pub mod client;
 pub mod program;
 pub mod proxy;
 pub mod random;
 pub mod sandbox;
+pub mod session_client;

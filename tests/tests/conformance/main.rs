@@ -1,0 +1,25 @@
+//! What the MQTT specifications say, asked of the running program over TCP. Each test is named by
+//! the clause it asks about; `RINGBUS_IO` and `RINGBUS_SHARDS` choose what it is asked of.
+#![expect(
+    clippy::disallowed_methods,
+    reason = "a timeout is measured from outside, with a clock of our own"
+)]
+
+mod bad_input;
+mod connect;
+mod flow_control;
+mod keep_alive;
+mod malformed;
+mod publish;
+mod qos;
+mod retained;
+mod sessions;
+mod subscribe;
+mod takeover;
+mod topics;
+mod wills;
+
+use ringbus_protocols::mqtt::Version;
+
+/// Rules that both versions share are asked in both.
+const BOTH: [Version; 2] = [Version::V3_1_1, Version::V5];
