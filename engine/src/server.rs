@@ -26,6 +26,9 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread::{Builder, JoinHandle};
 use std::time::Duration;
 
+/// How often the main thread tidies up while the shards serve.
+const TIDY_EVERY: Duration = Duration::from_millis(500);
+
 /// A running broker.
 pub struct Server {
     choice: Choice,
@@ -122,17 +125,33 @@ impl Server {
     ///
     /// # Errors
     /// A shard failed, or a second signal came: the process should exit at once.
-    pub fn run(mut self, signals: Signals, drain_timeout: Duration) -> Result<(), ServerError> {
+    pub fn run(self, signals: Signals, drain_timeout: Duration) -> Result<(), ServerError> {
+        self.run_tidily(signals, drain_timeout, || {})
+    }
+
+    /// As [`Server::run`], with something to do twice a second while it serves.
+    ///
+    /// # Errors
+    /// As [`Server::run`].
+    pub fn run_tidily(
+        mut self,
+        signals: Signals,
+        drain_timeout: Duration,
+        tidy: fn(),
+    ) -> Result<(), ServerError> {
         signals.forward(self.sender.clone())?;
         loop {
-            match self.notes.recv() {
+            match self.notes.recv_timeout(TIDY_EVERY) {
                 Ok(Note::Signal) => return self.drain(drain_timeout),
                 Ok(Note::Ended(shard, ended)) => {
                     self.end(Phase::Quit);
                     return ended.map_err(|error| ServerError::Shard(shard, error));
                 }
                 Ok(Note::Started) => {}
-                Err(_) => unreachable!("the server holds a sender itself"),
+                Err(RecvTimeoutError::Timeout) => tidy(),
+                Err(RecvTimeoutError::Disconnected) => {
+                    unreachable!("the server holds a sender itself")
+                }
             }
         }
     }

@@ -89,8 +89,9 @@ fn polish(command: clap::Command) -> clap::Command {
     command.mut_subcommands(polish)
 }
 
-/// Runs the command line and returns the exit code of the process.
-pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+/// Runs the command line and returns the exit code of the process. A broker calls
+/// `tidy` twice a second, off its shards.
+pub fn run(arguments: impl IntoIterator<Item = OsString>, tidy: fn()) -> ExitCode {
     let matches = match command().try_get_matches_from(arguments) {
         Ok(matches) => matches,
         Err(error) => return usage::report(&error),
@@ -99,15 +100,15 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Ok(cli) => cli,
         Err(error) => return usage::report(&error),
     };
-    dispatch(cli, &matches)
+    dispatch(cli, &matches, tidy)
 }
 
-fn dispatch(cli: Cli, matches: &ArgMatches) -> ExitCode {
+fn dispatch(cli: Cli, matches: &ArgMatches, tidy: fn()) -> ExitCode {
     match cli.command {
-        None => serve::run(&Given::new(cli.serve, matches)),
+        None => serve::run(&Given::new(cli.serve, matches), tidy),
         Some(Command::Serve(flags)) => {
             let (_, matches) = matches.subcommand().expect("clap found the subcommand");
-            serve::run(&Given::new(*flags, matches))
+            serve::run(&Given::new(*flags, matches), tidy)
         }
         Some(Command::Pub(args)) => ringbus_bench::pub_command(&args),
         Some(Command::Sub(args)) => ringbus_bench::sub_command(&args),

@@ -6,7 +6,7 @@ use crate::io::clock::Clock;
 use crate::server::{Server, ServerError, Signals};
 use std::process::ExitCode;
 
-pub(super) fn run(given: &Given) -> ExitCode {
+pub(super) fn run(given: &Given, tidy: fn()) -> ExitCode {
     let started = Clock::start();
     let config = match Config::new(given, &Machine::detect()) {
         Ok(config) => config,
@@ -20,7 +20,7 @@ pub(super) fn run(given: &Given) -> ExitCode {
         return ExitCode::from(exit::OK);
     }
     log::start(config.log_format, config.log_level);
-    match serve(&config, started) {
+    match serve(&config, started, tidy) {
         Ok(()) => ExitCode::from(exit::OK),
         Err(error) => {
             complain(error);
@@ -30,7 +30,7 @@ pub(super) fn run(given: &Given) -> ExitCode {
     }
 }
 
-fn serve(config: &Config, started: Clock) -> Result<(), ServerError> {
+fn serve(config: &Config, started: Clock, tidy: fn()) -> Result<(), ServerError> {
     // Before anything can be interrupted half-way.
     let signals = Signals::catch().map_err(|error| ServerError::System("catch signals", error))?;
     let server = Server::start(config)?;
@@ -49,5 +49,5 @@ fn serve(config: &Config, started: Clock) -> Result<(), ServerError> {
             "only this machine can connect (every interface: --listen mqtt://0.0.0.0:1883)"
         );
     }
-    server.run(signals, config.drain_timeout)
+    server.run_tidily(signals, config.drain_timeout, tidy)
 }
