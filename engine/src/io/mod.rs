@@ -16,6 +16,7 @@ pub mod listener;
 pub mod pinning;
 pub mod probe;
 pub mod ring;
+pub mod sim;
 mod sockets;
 mod wake;
 
