@@ -6,8 +6,10 @@
 
 pub mod broker;
 pub mod client;
+pub mod model;
 pub mod program;
 pub mod proxy;
 pub mod random;
 pub mod sandbox;
 pub mod session_client;
+pub mod simulation;

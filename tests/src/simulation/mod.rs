@@ -1,0 +1,11 @@
+//! Seeded simulation: clients, shards and time in one thread, judged by the model.
+
+mod chaos;
+mod client;
+mod plan;
+mod receive;
+mod world;
+
+pub use client::{Client, Profile, Publication};
+pub use plan::Plan;
+pub use world::{Report, World};
