@@ -228,8 +228,15 @@ fn too_large(length: usize, maximum: u32) -> DecodeError {
 /// Appends a fixed header.
 #[inline]
 pub(crate) fn put_header(out: &mut Vec<u8>, packet_type: PacketType, flags: u8, remaining: usize) {
-    out.push(((packet_type as u8) << 4) | flags);
-    put_varint(out, remaining_length(remaining));
+    let first = ((packet_type as u8) << 4) | flags;
+    match u8::try_from(remaining) {
+        // Both bytes at once: most packets are short.
+        Ok(short) if short < 0x80 => out.extend_from_slice(&[first, short]),
+        _ => {
+            out.push(first);
+            put_varint(out, remaining_length(remaining));
+        }
+    }
 }
 
 /// A body length as it goes into the fixed header.

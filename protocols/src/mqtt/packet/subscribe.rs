@@ -153,9 +153,7 @@ impl<'a> Subscribe<'a> {
         if version.is_v5() {
             self.properties.encode(out);
         }
-        for filter in self.filters() {
-            filter.encode(version, out);
-        }
+        out.extend_from_slice(self.payload);
     }
 
     /// How many bytes [`Subscribe::encode`] appends.
