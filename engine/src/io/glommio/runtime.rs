@@ -123,6 +123,8 @@ impl Runtime {
     /// One turn after the other, until the shard is done.
     async fn turns(&self) {
         while !self.over.get() {
+            // Whatever asked for a turn until now is part of this one.
+            self.turn.forget();
             let Some(wait) = self.core.borrow_mut().finish() else {
                 return;
             };
@@ -355,6 +357,10 @@ impl TurnSignal {
         {
             waker.wake();
         }
+    }
+
+    fn forget(&self) {
+        self.wanted.set(false);
     }
 
     async fn wanted(&self) {
