@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 pub enum Fate {
     /// Everything passes, in the pieces it came in.
     Clean,
-    /// Everything passes, one byte per segment.
+    /// Everything passes, what the client sends one byte per segment.
     Dribble,
     /// Everything passes, in random pieces with a random delay of up to this before each.
     Slow(Duration),
@@ -110,8 +110,13 @@ impl Shared {
             };
             let _ = (client.set_nodelay(true), broker.set_nodelay(true));
             let (fate, seed) = self.adopt(&client, &broker);
+            let back = if fate == Fate::Dribble {
+                Fate::Clean
+            } else {
+                fate
+            };
             self.pump(&client, &broker, fate, seed);
-            self.pump(&broker, &client, fate, seed ^ 1);
+            self.pump(&broker, &client, back, seed ^ 1);
         }
     }
 
