@@ -109,7 +109,7 @@ fn load_of(kind: Kind, args: &LoadArgs) -> Result<Load, String> {
         payload_bytes: args.payload,
         pacing,
         batch: args.batch,
-        no_delay: args.no_delay,
+        join_writes: !args.no_delay,
         warmup: nanoseconds("--warmup", args.measure.warmup)?,
         duration: nanoseconds("--duration", args.measure.duration)?,
     };
@@ -131,8 +131,7 @@ fn latency_command(args: &LatencyArgs) -> Result<ExitCode, Failure> {
             Pacing::Rate(args.rate)
         },
         batch: 1,
-        // Who cares for latency sets it.
-        no_delay: true,
+        join_writes: false,
         warmup: nanoseconds("--warmup", args.measure.warmup)?,
         duration: nanoseconds("--duration", args.measure.duration)?,
     };

@@ -75,15 +75,6 @@ impl Socket {
         }
     }
 
-    /// Whether each write leaves at once (TCP_NODELAY), or small ones wait for the acknowledgement
-    /// of what left before, as most MQTT clients have it.
-    pub fn set_no_delay(&self, no_delay: bool) -> io::Result<()> {
-        match self {
-            Self::Tcp(stream) => stream.set_nodelay(no_delay),
-            Self::Unix(_) => Ok(()),
-        }
-    }
-
     /// Reads and writes no longer wait.
     pub fn set_nonblocking(&self) -> io::Result<()> {
         match self {

@@ -86,7 +86,7 @@ fn load(args: &LimitArgs) -> Result<Load, String> {
         payload_bytes: args.payload,
         pacing: Pacing::Window(args.window.unwrap_or(batch * 8)),
         batch,
-        no_delay: args.no_delay,
+        join_writes: !args.no_delay,
         warmup: super::commands::nanoseconds("--warmup", args.measure.warmup)?,
         duration: super::commands::nanoseconds("--duration", args.measure.duration)?,
     };

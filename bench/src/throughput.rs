@@ -34,7 +34,7 @@ pub fn messages_per_second(binary: &Path, io: &str, shards: u16, duration: u64) 
         payload_bytes: 64,
         pacing: Pacing::Window(256),
         batch: 16,
-        no_delay: false,
+        join_writes: true,
         warmup: WARMUP,
         duration,
     };

@@ -134,7 +134,8 @@ pub struct LoadArgs {
     /// Messages a write
     #[arg(long, value_name = "N", default_value_t = 16)]
     pub batch: u64,
-    /// Publishers set TCP_NODELAY: each write leaves at once, as its own segment
+    /// Each write leaves as a segment of its own; else the kernel may join what a publisher
+    /// writes in one go
     #[arg(long)]
     pub no_delay: bool,
     /// Open loop: messages a second in all, latency from the planned send time; exit 3 if not held
@@ -218,7 +219,7 @@ pub struct LimitArgs {
     /// Unreceived messages a pair [default: eight writes]
     #[arg(long, value_name = "N")]
     pub window: Option<u64>,
-    /// The generator sets TCP_NODELAY
+    /// Each write of the generator leaves as a segment of its own
     #[arg(long)]
     pub no_delay: bool,
     /// Payload bytes of a message, at least 16

@@ -35,6 +35,8 @@ pub struct Connection {
     unfinished: Option<(Incoming, usize)>,
     out: Vec<u8>,
     out_written: usize,
+    /// Writes made together may share a segment
+    join_writes: bool,
     last_id: u16,
     unacknowledged: u16,
     unacknowledged_max: u16,
@@ -51,7 +53,9 @@ pub enum ReadEnd {
 
 impl Connection {
     /// A connection that was greeted and, for a subscriber, subscribed.
-    pub fn new(link: Link, receive_maximum: u16) -> io::Result<Self> {
+    ///
+    /// With `join_writes` the kernel may put writes that are made together into one segment.
+    pub fn new(link: Link, receive_maximum: u16, join_writes: bool) -> io::Result<Self> {
         let (socket, carry) = link.into_parts()?;
         Ok(Self {
             socket,
@@ -59,6 +63,7 @@ impl Connection {
             unfinished: None,
             out: Vec::new(),
             out_written: 0,
+            join_writes,
             last_id: 0,
             unacknowledged: 0,
             unacknowledged_max: receive_maximum.min(UNACKNOWLEDGED_MAX),
@@ -126,20 +131,34 @@ impl Connection {
     #[inline]
     pub fn send_writes(&mut self, bytes: &[u8], write_bytes: usize) -> io::Result<usize> {
         debug_assert!(self.out.is_empty(), "nothing overtakes what is kept");
-        let sent = if bytes.len() == write_bytes {
-            write_some(&mut self.socket, bytes)?
-        } else {
-            match send_many(&self.socket, bytes, write_bytes) {
-                Err(error) if is_retry(&error) => 0,
-                result => result?,
-            }
-        };
+        let sent = self.write_several(bytes, write_bytes)?;
         if sent < bytes.len() {
             let kept_to = (sent / write_bytes + 1) * write_bytes;
             self.out.extend_from_slice(&bytes[sent..kept_to]);
             return Ok(kept_to / write_bytes);
         }
         Ok(bytes.len() / write_bytes)
+    }
+
+    fn write_several(&mut self, bytes: &[u8], write_bytes: usize) -> io::Result<usize> {
+        if bytes.len() == write_bytes {
+            return write_some(&mut self.socket, bytes);
+        }
+        if !self.join_writes {
+            return or_none(send_many(&self.socket, bytes, write_bytes, false));
+        }
+        // The last write lets all of them go.
+        let before_last = bytes.len() - write_bytes;
+        let sent = or_none(send_many(
+            &self.socket,
+            &bytes[..before_last],
+            write_bytes,
+            true,
+        ))?;
+        if sent < before_last {
+            return Ok(sent);
+        }
+        Ok(sent + write_some(&mut self.socket, &bytes[before_last..])?)
     }
 
     /// Sends what is kept, as far as the socket takes it.
@@ -213,7 +232,12 @@ impl Connection {
 /// Writes once; 0 if the socket takes nothing now.
 #[inline]
 fn write_some(socket: &mut Socket, bytes: &[u8]) -> io::Result<usize> {
-    match socket.write(bytes) {
+    or_none(socket.write(bytes))
+}
+
+/// Nothing was sent if it has to be tried again.
+fn or_none(result: io::Result<usize>) -> io::Result<usize> {
+    match result {
         Err(error) if is_retry(&error) => Ok(0),
         result => result,
     }
@@ -238,6 +262,7 @@ mod tests {
             unfinished: None,
             out: Vec::new(),
             out_written: 0,
+            join_writes: true,
             last_id: 0,
             unacknowledged: 0,
             unacknowledged_max: 10,

@@ -53,8 +53,8 @@ pub struct Load {
     pub pacing: Pacing,
     /// Messages a write
     pub batch: u64,
-    /// Whether publishers set TCP_NODELAY
-    pub no_delay: bool,
+    /// Whether writes made in one go may share a segment
+    pub join_writes: bool,
     /// Nanoseconds before the measurement
     pub warmup: u64,
     /// Nanoseconds measured
@@ -203,7 +203,7 @@ pub mod tests {
             payload_bytes: 64,
             pacing: Pacing::Window(256),
             batch: 16,
-            no_delay: false,
+            join_writes: true,
             warmup: 0,
             duration: 1_000_000,
         }

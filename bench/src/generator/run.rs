@@ -401,12 +401,7 @@ fn open<W: Wire>(load: &Load, route: &Route, run: u32, index: usize) -> io::Resu
     if index < load.subscribers {
         W::subscribe(&mut link, &load.filters(index), load.qos)?;
     }
-    let connection = Connection::new(link, receive_maximum)?;
-    // A subscriber writes acknowledgements only: nobody gains if they wait.
-    connection
-        .socket()
-        .set_no_delay(load.no_delay || index < load.subscribers)?;
-    Ok(connection)
+    Connection::new(link, receive_maximum, load.join_writes)
 }
 
 fn templates<W: Wire>(load: &Load) -> Vec<Template> {

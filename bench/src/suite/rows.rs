@@ -111,7 +111,7 @@ impl Shape {
             payload_bytes: self.payload_bytes,
             pacing: self.pacing,
             batch: self.batch,
-            no_delay: matches!(self.pacing, Pacing::Rate(_)),
+            join_writes: true,
             warmup,
             duration,
         }

@@ -9,11 +9,18 @@ const WRITES_MAX: usize = 32;
 /// Sends `bytes` as separate writes of `write_bytes` each (the last one may be shorter), as if
 /// `send` was called for each, and returns how many bytes the socket took.
 ///
-/// What a write costs the kernel's TCP is the same; what it costs to enter the kernel is shared.
+/// With `more` the kernel holds the writes back until one comes without (MSG_MORE), and may put
+/// several into a segment. What a write costs is the same else; what it costs to enter the kernel
+/// is shared.
 ///
 /// # Errors
 /// That of the first write, if not even that was taken.
-pub fn send_many(socket: &impl AsRawFd, bytes: &[u8], write_bytes: usize) -> io::Result<usize> {
+pub fn send_many(
+    socket: &impl AsRawFd,
+    bytes: &[u8],
+    write_bytes: usize,
+    more: bool,
+) -> io::Result<usize> {
     // SAFETY: all-zero iovecs and message headers are valid and empty.
     let (mut parts, mut headers): ([libc::iovec; WRITES_MAX], [libc::mmsghdr; WRITES_MAX]) =
         unsafe { (std::mem::zeroed(), std::mem::zeroed()) };
@@ -25,7 +32,8 @@ pub fn send_many(socket: &impl AsRawFd, bytes: &[u8], write_bytes: usize) -> io:
         headers[count].msg_hdr.msg_iovlen = 1;
         count += 1;
     }
-    let flags = libc::MSG_NOSIGNAL | libc::MSG_DONTWAIT;
+    let more = if more { libc::MSG_MORE } else { 0 };
+    let flags = libc::MSG_NOSIGNAL | libc::MSG_DONTWAIT | more;
     let length = u32::try_from(count).expect("at most WRITES_MAX");
     // SAFETY: `length` headers point to as many iovecs, which point into `bytes`; the kernel only
     // reads them and writes the headers' msg_len.
@@ -47,7 +55,7 @@ mod tests {
     fn every_write_arrives_in_order() {
         let (ours, mut theirs) = UnixStream::pair().unwrap();
         let bytes: Vec<u8> = (0..100).collect();
-        assert_eq!(send_many(&ours, &bytes, 7).unwrap(), 100);
+        assert_eq!(send_many(&ours, &bytes, 7, false).unwrap(), 100);
         let mut received = [0; 100];
         theirs.read_exact(&mut received).unwrap();
         assert_eq!(received, bytes[..]);
@@ -57,10 +65,10 @@ mod tests {
     fn a_full_socket_takes_a_prefix_then_nothing() {
         let (ours, _theirs) = UnixStream::pair().unwrap();
         let bytes = vec![0; 8 << 20];
-        let taken = send_many(&ours, &bytes, 1 << 18).unwrap();
+        let taken = send_many(&ours, &bytes, 1 << 18, false).unwrap();
         assert!(taken > 0 && taken < bytes.len());
         let error = loop {
-            match send_many(&ours, &bytes, 1 << 18) {
+            match send_many(&ours, &bytes, 1 << 18, false) {
                 Ok(more) => assert!(more > 0),
                 Err(error) => break error,
             }
