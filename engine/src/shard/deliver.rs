@@ -202,11 +202,20 @@ impl Shard {
         let start = conn.output.bytes.len();
         let packet_len;
         if grant.subscription_identifiers.is_empty() || conn.version != Version::V5 {
-            let message = &carried.message;
-            let (head, len) = self
-                .templates
-                .get(conn.version, grant.retain, message, self.now);
-            packet_len = len;
+            let head = match carried.packet {
+                Some(packet) if packet.is_v5 == (conn.version == Version::V5) && !grant.retain => {
+                    packet_len = packet.bytes.len();
+                    packet.bytes
+                }
+                _ => {
+                    let message = &carried.message;
+                    let (head, len) =
+                        self.templates
+                            .get(conn.version, grant.retain, message, self.now);
+                    packet_len = len;
+                    head
+                }
+            };
             self.outgoing.open(conn).extend_from_slice(head);
         } else {
             let shape = Shape {

@@ -35,6 +35,7 @@ mod template;
 mod tests;
 
 mod timers;
+mod topics;
 
 pub use config::{Admission, ShardConfig};
 pub use effects::{Closing, Effects};
@@ -59,6 +60,7 @@ use owned::{Partition, Targets};
 use pacing::Pacing;
 use template::Templates;
 use timers::Timers;
+use topics::Memos;
 
 /// One shard.
 #[derive(Debug)]
@@ -78,6 +80,7 @@ pub struct Shard {
     paused: Vec<(ConnId, Blocker)>,
     timers: Timers,
     targets: Targets,
+    memos: Memos,
     templates: Templates,
     recipients: Recipients,
     properties: Vec<u8>,
@@ -106,6 +109,7 @@ impl Shard {
             paused: Vec::new(),
             timers: Timers::default(),
             targets: Targets::new(config.shards),
+            memos: Memos::new(),
             templates: Templates::default(),
             recipients: Recipients::default(),
             properties: Vec::new(),

@@ -14,6 +14,8 @@ pub(super) struct Partition {
     /// Replays whose subscribers have room.
     pub(super) pulled: Vec<Key>,
     found: Vec<Slot>,
+    /// Changes whenever a filter comes or goes.
+    pub(super) epoch: u64,
 }
 
 /// A walk over the retained messages on behalf of one new subscription.
@@ -45,11 +47,13 @@ impl Partition {
             replays: Slab::default(),
             pulled: Vec::new(),
             found: Vec::new(),
+            epoch: 0,
         }
     }
 
     /// A shard wants a filter from here on.
     pub(super) fn attach(&mut self, filter: &TopicFilter<'_>, home: ShardId, local: Key) {
+        self.epoch += 1;
         let (slot, _) = self.trie.insert(filter);
         let at = slot.index();
         if self.interest.len() <= at {
@@ -118,6 +122,15 @@ impl Targets {
     #[inline]
     pub(super) fn is_empty(&self) -> bool {
         self.wanted == 0
+    }
+
+    /// The filter of that shard, if it is the only one and nobody else wants the message.
+    #[inline]
+    pub(super) fn only_filter(&self, shard: ShardId) -> Option<Key> {
+        match self.by_shard[shard.index()].as_slice() {
+            [only] if self.wanted == 1 << shard.0 => Some(*only),
+            _ => None,
+        }
     }
 
     /// The next shard that wants it, with its filters; then forgets both.

@@ -8,44 +8,65 @@ use super::Shard;
 use super::connection::{AckKind, Aliases, Blocker, Flow, PendingAck};
 use super::message::AckTo;
 use super::receive::Handled;
-use super::route::Carried;
+use super::route::{Carried, SamePacket};
+use super::topics::{Memo, Topic};
 use crate::base::{ConnId, Nanos, SessionId, ShardId};
 use crate::pubsub::{Message, PublisherId, Stored};
 
+/// A PUBLISH as it came from a client.
+pub(super) struct Arrival<'a> {
+    pub(super) id: ConnId,
+    pub(super) session: SessionId,
+    pub(super) version: Version,
+    pub(super) publish: Publish<'a>,
+    /// The whole packet.
+    pub(super) packet: &'a [u8],
+    pub(super) memo: &'a Memo,
+}
+
+impl Arrival<'_> {
+    /// The packet, if QoS 0 subscribers of the same version get the same bytes.
+    #[inline]
+    fn same_packet(&self) -> Option<SamePacket<'_>> {
+        const QOS_0: u8 = 0x30;
+        let body_len = self.packet.len() - 2;
+        let is_same = self.packet[0] == QOS_0
+            && self.publish.properties.is_empty()
+            && !self.publish.topic.is_empty()
+            // Longer payloads are spliced, and longer headers may have a length in a longer form
+            // than it needs.
+            && usize::from(self.packet[1]) == body_len;
+        let is_v5 = self.version == Version::V5;
+        is_same.then_some(SamePacket {
+            bytes: self.packet,
+            is_v5,
+        })
+    }
+}
+
 impl Shard {
     #[inline]
-    pub(super) fn on_publish(
-        &mut self,
-        id: ConnId,
-        session: SessionId,
-        publish: &Publish<'_>,
-    ) -> Handled {
-        if publish.properties.is_empty() {
-            return self.on_resolved(id, session, publish, publish.topic, &[], Nanos::MAX);
+    pub(super) fn on_publish(&mut self, arrival: &Arrival<'_>) -> Handled {
+        if arrival.publish.properties.is_empty() {
+            return self.on_resolved(arrival, arrival.publish.topic, &[], Nanos::MAX);
         }
-        self.on_publish_with_properties(id, session, publish)
+        self.on_publish_with_properties(arrival)
     }
 
-    fn on_publish_with_properties(
-        &mut self,
-        id: ConnId,
-        session: SessionId,
-        publish: &Publish<'_>,
-    ) -> Handled {
-        let properties = publish.properties;
+    fn on_publish_with_properties(&mut self, arrival: &Arrival<'_>) -> Handled {
+        let properties = arrival.publish.properties;
         if properties.has(PropertyId::SubscriptionIdentifier) {
             return Err(ReasonCode::ProtocolError); // [MQTT5-3.3.4-6]
         }
-        let expires_at = properties
-            .message_expiry_interval()
-            .map_or(Nanos::MAX, |seconds| {
-                self.now + Nanos::from_secs(u64::from(seconds))
-            });
+        let lifetime = properties.message_expiry_interval();
+        let expires_at = lifetime.map_or(Nanos::MAX, |seconds| {
+            self.now + Nanos::from_secs(u64::from(seconds))
+        });
         let mut scratch = std::mem::take(&mut self.properties);
         let forwarded = forwarded(properties, &mut scratch);
         let handled = match properties.topic_alias() {
-            None => self.on_resolved(id, session, publish, publish.topic, forwarded, expires_at),
-            Some(alias) => self.on_aliased(id, session, publish, alias, forwarded, expires_at),
+            None => self.on_resolved(arrival, arrival.publish.topic, forwarded, expires_at),
+            Some(alias) => self.on_aliased(arrival, alias, forwarded, expires_at),
         };
         self.properties = scratch;
         handled
@@ -53,9 +74,7 @@ impl Shard {
 
     fn on_aliased(
         &mut self,
-        id: ConnId,
-        session: SessionId,
-        publish: &Publish<'_>,
+        arrival: &Arrival<'_>,
         alias: u16,
         forwarded: &[u8],
         expires_at: Nanos,
@@ -63,21 +82,20 @@ impl Shard {
         if alias == 0 || alias > self.config.topic_alias_maximum {
             return Err(ReasonCode::TopicAliasInvalid); // [MQTT5-3.3.2-9]
         }
-        let Some(conn) = self.connections.get_mut(id) else {
+        let Some(conn) = self.connections.get_mut(arrival.id) else {
             return Ok(Flow::Gone);
         };
-        let mut aliases = conn
-            .aliases
-            .take()
-            .unwrap_or_else(|| Box::new(Aliases::with_hasher(self.config.hasher.clone())));
-        if !publish.topic.is_empty() {
-            aliases.insert(alias, publish.topic.into());
+        let hasher = &self.config.hasher;
+        let fresh = || Box::new(Aliases::with_hasher(hasher.clone()));
+        let mut aliases = conn.aliases.take().unwrap_or_else(fresh);
+        if !arrival.publish.topic.is_empty() {
+            aliases.insert(alias, arrival.publish.topic.into());
         }
         let handled = match aliases.get(&alias) {
-            Some(topic) => self.on_resolved(id, session, publish, topic, forwarded, expires_at),
+            Some(topic) => self.on_resolved(arrival, topic, forwarded, expires_at),
             None => Err(ReasonCode::ProtocolError),
         };
-        if let Some(conn) = self.connections.get_mut(id) {
+        if let Some(conn) = self.connections.get_mut(arrival.id) {
             conn.aliases = Some(aliases);
         }
         handled
@@ -86,43 +104,75 @@ impl Shard {
     #[inline]
     fn on_resolved(
         &mut self,
-        id: ConnId,
-        session: SessionId,
-        publish: &Publish<'_>,
-        topic: &str,
+        arrival: &Arrival<'_>,
+        name: &str,
         properties: &[u8],
         expires_at: Nanos,
     ) -> Handled {
-        if topic.is_empty() {
+        if name.is_empty() {
             return Err(ReasonCode::ProtocolError);
         }
+        let publish = &arrival.publish;
         let message = Message {
-            topic,
+            topic: name,
             payload: publish.payload,
             properties,
             qos: publish.qos,
             retain: publish.retain,
             expires_at,
-            publisher: PublisherId::new(self.id, session),
+            publisher: PublisherId::new(self.id, arrival.session),
+        };
+        let topic = match arrival.memo.recall(name, self.partition.epoch) {
+            Some(topic) => topic,
+            None => {
+                let topic = self.topic(name);
+                self.memos.learn_name(&topic);
+                topic
+            }
         };
         if publish.qos == QoS::AtMostOnce {
-            return self.publish(&message, None, None);
+            return self.publish_unacknowledged(&message, &topic, arrival.same_packet());
         }
-        let identifier = publish
-            .packet_identifier
-            .ok_or(ReasonCode::MalformedPacket)?;
+        self.on_acknowledged(arrival, &message, &topic)
+    }
+
+    /// QoS 1 and 2: within the receive maximum, and answered.
+    fn on_acknowledged(
+        &mut self,
+        arrival: &Arrival<'_>,
+        message: &Message<'_>,
+        topic: &Topic<'_>,
+    ) -> Handled {
+        let (id, session) = (arrival.id, arrival.session);
+        let identifier = arrival.publish.packet_identifier;
+        let identifier = identifier.ok_or(ReasonCode::MalformedPacket)?;
         if !self.has_receive_quota(id, session, identifier) {
             return Err(ReasonCode::ReceiveMaximumExceeded);
         }
-        if publish.qos == QoS::ExactlyOnce {
-            return self.keep_inbound(id, session, identifier, &message);
+        if message.qos == QoS::ExactlyOnce {
+            return self.keep_inbound(id, session, identifier, message);
         }
         let waiting = PendingAck {
             kind: AckKind::PubAck,
             identifier,
             reason: None,
         };
-        self.publish_acknowledged(id, waiting, &message, None)
+        self.publish_acknowledged(id, waiting, message, topic, None)
+    }
+
+    /// What follows from a topic name.
+    fn topic<'a>(&self, name: &'a str) -> Topic<'a> {
+        let hash = self.partition.trie.hash(name);
+        let owner = match self.config.shards {
+            1 => self.id,
+            _ => self.config.partitioner.owner(name),
+        };
+        Topic {
+            name,
+            hash,
+            owner,
+            only_filter: None,
+        }
     }
 
     /// A QoS 2 message stays here until PUBREL; a repetition is answered again, nothing more.
@@ -181,7 +231,8 @@ impl Shard {
             reason: None,
         };
         let message = stored.message();
-        let handled = self.publish_acknowledged(id, waiting, &message, Some(&stored));
+        let topic = self.topic(message.topic);
+        let handled = self.publish_acknowledged(id, waiting, &message, &topic, Some(&stored));
         if matches!(handled, Ok(Flow::Pause(_)))
             && let Some(held) = self.sessions.get_mut(session)
         {
@@ -196,87 +247,76 @@ impl Shard {
     fn publish_acknowledged(
         &mut self,
         id: ConnId,
-        waiting: PendingAck,
+        mut ack: PendingAck,
         message: &Message<'_>,
+        topic: &Topic<'_>,
         stored: Option<&Stored>,
     ) -> Handled {
-        let owner = self.owner_of(message.topic);
-        if owner == self.id {
-            return self.publish(message, stored, Some((id, waiting)));
+        if let Some(blocker) = self.publish_blocker(topic.owner) {
+            return Ok(Flow::Pause(blocker));
         }
-        if self.outboxes.publish_full(owner) {
-            return Ok(Flow::Pause(Blocker::PublishTo(owner)));
+        self.counters.received += 1;
+        if topic.owner == self.id {
+            let mut carried = Carried::on_topic(*message, topic, None);
+            carried.keep(stored);
+            let matched = self.route(&mut carried);
+            ack.reason = Some(routed_reason(ack.kind, matched));
+            self.acknowledge(id, ack);
+            return Ok(Flow::Continue);
         }
         let Some(conn) = self.connections.get_mut(id) else {
             return Ok(Flow::Gone);
         };
-        let sequence = conn.acks.push(waiting);
-        self.mail_publish(owner, message, stored, Some(AckTo { conn: id, sequence }));
-        Ok(Flow::Continue)
-    }
-
-    /// Routes a message here or mails it to its owner.
-    #[inline]
-    fn publish(
-        &mut self,
-        message: &Message<'_>,
-        stored: Option<&Stored>,
-        waiting: Option<(ConnId, PendingAck)>,
-    ) -> Handled {
-        let owner = self.owner_of(message.topic);
-        if owner != self.id {
-            if self.outboxes.publish_full(owner) {
-                return Ok(Flow::Pause(Blocker::PublishTo(owner)));
-            }
-            self.mail_publish(owner, message, stored, None);
-            return Ok(Flow::Continue);
-        }
-        if self.config.shards > 1 && self.outboxes.deliver_full() {
-            return Ok(Flow::Pause(Blocker::Deliver));
-        }
-        self.counters.received += 1;
-        let topic_hash = self.partition.trie.hash(message.topic);
-        let matched = self.route(&mut Carried::new(*message, topic_hash, stored.cloned()));
-        if let Some((id, mut ack)) = waiting {
-            ack.reason = Some(routed_reason(ack.kind, matched));
-            self.acknowledge(id, ack);
-        }
-        Ok(Flow::Continue)
-    }
-
-    fn mail_publish(
-        &mut self,
-        owner: ShardId,
-        message: &Message<'_>,
-        stored: Option<&Stored>,
-        ack: Option<AckTo>,
-    ) {
-        self.counters.received += 1;
-        let topic_hash = self.partition.trie.hash(message.topic);
+        let sequence = conn.acks.push(ack);
+        let to = AckTo { conn: id, sequence };
         self.outboxes
-            .publish(owner, message, stored, topic_hash, ack);
+            .publish(topic.owner, message, stored, topic.hash, Some(to));
+        Ok(Flow::Continue)
+    }
+
+    #[inline]
+    fn publish_unacknowledged(
+        &mut self,
+        message: &Message<'_>,
+        topic: &Topic<'_>,
+        packet: Option<SamePacket<'_>>,
+    ) -> Handled {
+        if let Some(blocker) = self.publish_blocker(topic.owner) {
+            return Ok(Flow::Pause(blocker));
+        }
+        self.counters.received += 1;
+        if topic.owner == self.id {
+            self.route(&mut Carried::on_topic(*message, topic, packet));
+        } else {
+            self.outboxes
+                .publish(topic.owner, message, None, topic.hash, None);
+        }
+        Ok(Flow::Continue)
+    }
+
+    /// What a publish to that owner must wait for.
+    #[inline]
+    fn publish_blocker(&self, owner: ShardId) -> Option<Blocker> {
+        if self.config.shards == 1 {
+            return None;
+        }
+        if owner == self.id {
+            return self.outboxes.deliver_full().then_some(Blocker::Deliver);
+        }
+        let is_full = self.outboxes.publish_full(owner);
+        is_full.then_some(Blocker::PublishTo(owner))
     }
 
     /// Publishes on behalf of a session that is not there any more: a will. Its room is reserved.
     pub(super) fn publish_will(&mut self, stored: &Stored) {
         let message = stored.message();
-        let owner = self.owner_of(message.topic);
-        if owner == self.id {
-            let topic_hash = self.partition.trie.hash(message.topic);
-            self.route(&mut Carried::new(message, topic_hash, Some(stored.clone())));
+        let topic = self.topic(message.topic);
+        if topic.owner == self.id {
+            self.route(&mut Carried::new(message, topic.hash, Some(stored.clone())));
         } else {
-            let topic_hash = self.partition.trie.hash(message.topic);
             self.outboxes
-                .publish(owner, &message, Some(stored), topic_hash, None);
+                .publish(topic.owner, &message, Some(stored), topic.hash, None);
         }
-    }
-
-    #[inline]
-    fn owner_of(&self, topic: &str) -> ShardId {
-        if self.config.shards == 1 {
-            return self.id;
-        }
-        self.config.partitioner.owner(topic)
     }
 
     fn has_receive_quota(

@@ -7,6 +7,7 @@ use ringbus_protocols::mqtt::{
 
 use super::Shard;
 use super::connection::{Blocker, Flow};
+use super::publish::Arrival;
 use crate::base::limits::CONNECT_BYTES_MAX;
 use crate::base::{ConnId, SessionId, ShardId};
 
@@ -170,7 +171,7 @@ impl Shard {
                     body,
                     length,
                 }) => {
-                    let handled = self.on_packet(id, header, body);
+                    let handled = self.on_packet(id, header, body, &rest[..length]);
                     if handled == Ok(Flow::Continue) {
                         taken += length;
                         if header.packet_type == PacketType::Connect {
@@ -196,7 +197,13 @@ impl Shard {
     }
 
     #[inline]
-    fn on_packet(&mut self, id: ConnId, header: FixedHeader, body: &[u8]) -> Handled {
+    fn on_packet(
+        &mut self,
+        id: ConnId,
+        header: FixedHeader,
+        body: &[u8],
+        packet: &[u8],
+    ) -> Handled {
         let now = self.now;
         let Some(conn) = self.connections.get_mut(id) else {
             return Ok(Flow::Gone);
@@ -206,11 +213,24 @@ impl Shard {
             return self.on_first_packet(id, header, body);
         };
         conn.last_received = now;
-        let reason = |error: DecodeError| error.reason();
         if header.packet_type == PacketType::Publish {
-            let publish = Publish::decode(header, body, version).map_err(reason)?;
-            return self.on_publish(id, session, &publish);
+            let memo = self.memos.take(id);
+            let decoded = Publish::decode_expecting(header, body, version, memo.name());
+            let handled = match decoded.map(|publish| Arrival {
+                id,
+                session,
+                version,
+                publish,
+                packet,
+                memo: &memo,
+            }) {
+                Ok(arrival) => self.on_publish(&arrival),
+                Err(error) => Err(error.reason()),
+            };
+            self.memos.put_back(id, memo);
+            return handled;
         }
+        let reason = |error: DecodeError| error.reason();
         let packet = Packet::decode(header, body, version).map_err(reason)?;
         check_direction(&packet, Receiver::Server, version).map_err(reason)?;
         self.on_other_packet(id, session, &packet)

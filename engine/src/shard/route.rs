@@ -3,6 +3,7 @@
 use super::Shard;
 use super::outbox::Source;
 use super::template::is_shared;
+use super::topics::Topic;
 use crate::base::Key;
 use crate::pubsub::{Message, Stored};
 
@@ -10,10 +11,20 @@ use crate::pubsub::{Message, Stored};
 #[derive(Debug)]
 pub(super) struct Carried<'a> {
     pub(super) message: Message<'a>,
-    pub(super) topic_hash: u64,
+    topic_hash: u64,
+    only_filter: Option<Key>,
     stored: Option<Stored>,
     /// Where its record lies, if it is in a chunk.
-    pub(super) source: Option<Source<'a>>,
+    source: Option<Source<'a>>,
+    /// The packet it came in, if QoS 0 subscribers get the same bytes.
+    pub(super) packet: Option<SamePacket<'a>>,
+}
+
+/// A PUBLISH that subscribers of the publisher's version get as it came.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct SamePacket<'a> {
+    pub(super) bytes: &'a [u8],
+    pub(super) is_v5: bool,
 }
 
 impl<'a> Carried<'a> {
@@ -21,17 +32,36 @@ impl<'a> Carried<'a> {
         Self {
             message,
             topic_hash,
+            only_filter: None,
             stored,
             source: None,
+            packet: None,
         }
+    }
+
+    /// A message of a topic that may be remembered.
+    #[inline]
+    pub(super) fn on_topic(
+        message: Message<'a>,
+        topic: &Topic<'_>,
+        packet: Option<SamePacket<'a>>,
+    ) -> Self {
+        Self {
+            only_filter: topic.only_filter,
+            packet,
+            ..Self::new(message, topic.hash, None)
+        }
+    }
+
+    /// Notes a record of the message that is there already.
+    pub(super) fn keep(&mut self, stored: Option<&Stored>) {
+        self.stored = stored.cloned();
     }
 
     pub(super) fn from_chunk(message: Message<'a>, topic_hash: u64, source: Source<'a>) -> Self {
         let mut carried = Self {
-            message,
-            topic_hash,
-            stored: None,
             source: Some(source),
+            ..Self::new(message, topic_hash, None)
         };
         // A record alone in its chunk needs no copy to be kept.
         if let Source::Chunk {
@@ -60,10 +90,17 @@ impl Shard {
         if carried.message.retain {
             self.retain(carried);
         }
+        if let Some(only) = carried.only_filter {
+            self.deliver(carried, &[only]);
+            return true;
+        }
         let message = carried.message;
         self.partition
             .route(message.topic, carried.topic_hash, &mut self.targets);
         let matched = !self.targets.is_empty();
+        if let Some(only) = self.targets.only_filter(self.id) {
+            self.memos.learn_answer(only, self.partition.epoch);
+        }
         while let Some((shard, filters)) = self.targets.next() {
             let mut filters = std::mem::take(filters);
             if shard == self.id {

@@ -511,3 +511,58 @@ fn garbage_is_answered_by_a_reason_or_a_close() {
     assert!(net.sockets[slow].is_closed, "no CONNECT within the timeout");
     assert_eq!(net.leaks(), 0);
 }
+
+#[test]
+fn a_remembered_topic_sees_filters_come_and_go() {
+    for shards in [1, 3] {
+        let mut net = Net::new(shards);
+        let publisher = net.connect(0, client(V5, "p"));
+        let first = net.connect(0, client(V5, "a"));
+        let second = net.connect(0, client(Version::V3_1_1, "b"));
+        let send = |net: &mut Net, topic: &str| {
+            net.send(
+                publisher,
+                V5,
+                &Packet::Publish(publish(topic, b"x", QoS::AtMostOnce)),
+            );
+        };
+        net.send_bytes(first, &subscribe(&[("m/n", QoS::AtMostOnce)], V5, 0));
+        send(&mut net, "m/n");
+        send(&mut net, "m/n");
+        net.send_bytes(
+            second,
+            &subscribe(&[("m/+", QoS::AtMostOnce)], Version::V3_1_1, 0),
+        );
+        send(&mut net, "m/n");
+        send(&mut net, "m/o");
+        let unsubscribe = {
+            let mut out = Vec::new();
+            ringbus_protocols::mqtt::Unsubscribe::encode_from(
+                id(4),
+                &Default::default(),
+                &["m/n"],
+                V5,
+                &mut out,
+            );
+            out
+        };
+        net.send_bytes(first, &unsubscribe);
+        send(&mut net, "m/n");
+        let (n, o) = ("publish m/n=x q0 #0", "publish m/o=x q0 #0");
+        assert_eq!(
+            net.read(first, V5),
+            [
+                "connack Success false",
+                "suback [0]",
+                n,
+                n,
+                n,
+                "unsuback [0]"
+            ]
+        );
+        assert_eq!(
+            net.read(second, Version::V3_1_1),
+            ["connack Success false", "suback [0]", n, o, n]
+        );
+    }
+}

@@ -77,7 +77,7 @@ impl<'a> Packet<'a> {
         // The packets of every message, in the form that they nearly always have.
         match header.packet_type {
             PacketType::Publish => {
-                if let Some(publish) = Publish::decode_plain(header, body, version) {
+                if let Some(publish) = Publish::decode_plain(header, body, version, "") {
                     return Ok(Self::Publish(publish));
                 }
             }

@@ -44,7 +44,22 @@ impl<'a> Publish<'a> {
         body: &'a [u8],
         version: Version,
     ) -> Result<Self, DecodeError> {
-        match Self::decode_plain(header, body, version) {
+        Self::decode_expecting(header, body, version, "")
+    }
+
+    /// Decodes the body for a reader who expects the topic of an earlier packet: where it comes
+    /// again it is not checked again. `expected` is empty or a valid topic name.
+    ///
+    /// # Errors
+    /// As [`Publish::decode`].
+    #[inline(always)]
+    pub fn decode_expecting(
+        header: FixedHeader,
+        body: &'a [u8],
+        version: Version,
+        expected: &'a str,
+    ) -> Result<Self, DecodeError> {
+        match Self::decode_plain(header, body, version, expected) {
             Some(publish) => Ok(publish),
             None => Self::decode_any(header, body, version),
         }
@@ -57,14 +72,21 @@ impl<'a> Publish<'a> {
         header: FixedHeader,
         body: &'a [u8],
         version: Version,
+        expected: &'a str,
     ) -> Option<Self> {
         let qos = qos(header.flags)?;
         let mut reader = Reader::new(body);
-        let topic = reader.binary().ok()?;
-        if topic.is_empty() || !is_plain(topic) {
+        let name = reader.binary().ok()?;
+        let topic = if name == expected.as_bytes() {
+            expected
+        } else if is_plain(name) {
+            wire::utf8(name).ok()?
+        } else {
+            return None;
+        };
+        if topic.is_empty() {
             return None;
         }
-        let topic = wire::utf8(topic).ok()?;
         let packet_identifier = match qos {
             QoS::AtMostOnce => None,
             QoS::AtLeastOnce | QoS::ExactlyOnce => Some(PacketIdentifier::new(reader.u16().ok()?)?),
@@ -233,7 +255,7 @@ mod tests {
             let packet_type = PacketType::Publish;
             let header = FixedHeader { packet_type, flags, remaining_length: 0 };
             for version in Version::ALL {
-                if let Some(publish) = Publish::decode_plain(header, &body, version) {
+                if let Some(publish) = Publish::decode_plain(header, &body, version, "") {
                     prop_assert_eq!(Publish::decode_any(header, &body, version), Ok(publish));
                 }
             }
