@@ -110,12 +110,17 @@ impl<'a> Ack<'a> {
             (PacketType::PubAck..=PacketType::PubComp).contains(&packet_type),
             "{packet_type} does not acknowledge a PUBLISH"
         );
+        let flags = packet_type.fixed_flags();
         let remaining = self.remaining(version);
-        put_header(out, packet_type, packet_type.fixed_flags(), remaining);
-        wire::put_u16(out, self.packet_identifier.get());
-        if remaining > 2 {
-            out.push(self.reason.into());
+        if remaining == 2 {
+            // One for every message: all four bytes at once.
+            let [high, low] = self.packet_identifier.get().to_be_bytes();
+            out.extend_from_slice(&[((packet_type as u8) << 4) | flags, 2, high, low]);
+            return;
         }
+        put_header(out, packet_type, flags, remaining);
+        wire::put_u16(out, self.packet_identifier.get());
+        out.push(self.reason.into());
         if remaining > 3 {
             self.properties.encode(out);
         }
