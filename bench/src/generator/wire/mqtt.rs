@@ -168,12 +168,12 @@ fn other(first: u8, body: &[u8]) -> Incoming {
     }
 }
 
-/// CONNECT with a clean start and no keep alive.
+/// CONNECT with a clean start and the longest keep alive: rumqttd refuses none at all.
 pub fn connect_packet(version: Version, client_id: &str) -> Vec<u8> {
     let connect = Connect {
         version,
         clean_start: true,
-        keep_alive_seconds: 0,
+        keep_alive_seconds: u16::MAX,
         client_id,
         will: None,
         username: None,
