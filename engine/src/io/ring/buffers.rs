@@ -2,7 +2,7 @@
 
 use io_uring::IoUring;
 use io_uring::types::BufRingEntry;
-use std::alloc::{Layout, alloc, dealloc, handle_alloc_error};
+use std::alloc::{Layout, alloc_zeroed, dealloc, handle_alloc_error};
 use std::io;
 use std::ptr::NonNull;
 use std::sync::atomic::{AtomicU16, Ordering};
@@ -37,11 +37,14 @@ impl Buffers {
         let total = entries.next_multiple_of(PAGE) + usize::from(count) * bytes;
         let layout = Layout::from_size_align(total, PAGE).map_err(io::Error::other)?;
         // SAFETY: the layout is not empty.
-        let memory = unsafe { alloc(layout) };
+        let memory = unsafe { alloc_zeroed(layout) };
         let memory = NonNull::new(memory).unwrap_or_else(|| handle_alloc_error(layout));
-        // Touched here, so that no receive has to wait for a page.
-        // SAFETY: all of it was just allocated.
-        unsafe { memory.write_bytes(0, total) };
+        // Touched here, so that no receive has to wait for a page. Volatile, because the compiler
+        // may turn plain zeros into memory that the kernel has yet to give.
+        for page in (0..total).step_by(PAGE) {
+            // SAFETY: the offset is within what was just allocated.
+            unsafe { memory.as_ptr().add(page).write_volatile(0) };
+        }
         let mut buffers = Self {
             memory,
             layout,
