@@ -98,6 +98,11 @@ struct Grant<'a> {
 impl Shard {
     /// Delivers to the local subscribers of the filters that matched.
     pub(super) fn deliver(&mut self, carried: &mut Carried<'_>, filters: &[Key]) {
+        // It may have waited in mail for longer than it lives [MQTT5-3.3.2-5].
+        if carried.message.has_expired(self.now) {
+            self.counters.dropped += 1;
+            return;
+        }
         self.templates.reset();
         match filters {
             [only] => self.deliver_to_filter(carried, *only),
@@ -308,6 +313,10 @@ impl Shard {
         let Some(filter) = self.filters.get(local) else {
             return;
         };
+        if carried.message.has_expired(self.now) {
+            self.counters.dropped += 1;
+            return;
+        }
         let subscriber = filter.subscribers[position as usize];
         let qos = subscriber.options.qos.min(carried.message.qos);
         let grant = Grant {
