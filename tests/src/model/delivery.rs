@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::fmt;
 
 use super::copies::{Copy, Replay};
+use super::session::Stream;
 use super::{Message, MessageId, Model, Nanos, Routing, SECOND, Tick, matches, payload};
 
 /// A PUBLISH as a subscriber got it.
@@ -111,6 +112,11 @@ impl Model {
         if !got.is_explained(message.transmissions) {
             return Err(format!("message {id} is a copy too many: {:?}", got.copies));
         }
+        if !got.copies.iter().any(|copy| copy.live) {
+            let stream = stream_of(message, delivery.qos > 0);
+            let newest = session.replayed.entry(stream).or_default();
+            *newest = (*newest).max(message.sequence);
+        }
         if first && certainly_live {
             let stream = (message.topic_number, delivery.qos > 0);
             session.seen.entry(stream).or_default().push(id);
@@ -217,12 +223,8 @@ impl Model {
         message: &Message,
         acknowledged: bool,
     ) -> Result<(), String> {
-        let key = (
-            message.publisher,
-            message.topic_number,
-            message.late(),
-            acknowledged,
-        );
+        let key = stream_of(message, acknowledged);
+        let replayed = self.sessions[session].replayed.get(&key).copied();
         let (last, last_will) = self.sessions[session].streams.entry(key).or_default();
         let sequence = message.sequence;
         if message.will {
@@ -233,6 +235,9 @@ impl Model {
         // or came when nobody subscribed.
         if message.transmissions > 1 {
             return Ok(());
+        }
+        if message.retain && replayed.is_some_and(|newer| message.sequence < newer) {
+            return Err(format!("message {id} came after a newer retained value"));
         }
         let overtaken_by_will = !message.late();
         if sequence <= *last || (overtaken_by_will && sequence < *last_will) {
@@ -295,12 +300,7 @@ impl Model {
     /// True when the session got a message that its publisher sent after a value that replaced
     /// this one.
     fn newer_seen(&self, session: usize, message: &Message, acknowledged: bool) -> bool {
-        let stream = (
-            message.publisher,
-            message.topic_number,
-            message.late(),
-            acknowledged,
-        );
+        let stream = stream_of(message, acknowledged);
         let Some((newest, _)) = self.sessions[session].streams.get(&stream) else {
             return false;
         };
@@ -352,6 +352,12 @@ impl Model {
         let left = delivery
             .expiry_seconds
             .ok_or("the expiry interval is missing")?;
+        let waited = ready_ns.saturating_sub(message.routed_ns.unwrap_or(u64::MAX)) / SECOND;
+        if left > 0 && u64::from(left) + waited > u64::from(expiry) + 1 {
+            return Err(format!(
+                "expiry interval {left} of {expiry}, {waited} s late"
+            ));
+        }
         let age = (self.now - message.sent_ns) / SECOND + 2;
         if left > expiry || u64::from(left) + age < u64::from(expiry) {
             return Err(format!("expiry interval {left} of {expiry} after {age} s"));
@@ -359,7 +365,7 @@ impl Model {
         Ok(())
     }
 
-    /// An empty payload carries no number: it stands for the oldest clearing message it can be.
+    /// An empty payload carries no number: there must be a clearing message for every copy.
     fn judge_clear(
         &mut self,
         at: usize,
@@ -369,36 +375,28 @@ impl Model {
         if delivery.dup {
             return Ok(());
         }
-        let candidates: Vec<MessageId> = self
-            .retained
-            .get(delivery.topic)
-            .into_iter()
-            .flatten()
-            .copied()
-            .filter(|&id| self.messages[index(id)].size == 0)
-            .collect();
-        for id in candidates {
-            let message = self.messages[index(id)].clone();
-            let found = self.sessions[session].meets(
-                &message.topic,
-                message.qos,
-                message.publisher == at,
-                self.window(&message),
-            );
-            let got = self.sessions[session].got.entry(id).or_default();
-            got.copies.push(Copy {
-                live: true,
-                replays: Vec::new(),
-            });
-            if found.possible
-                && (found.qos_low..=found.qos_high).contains(&delivery.qos)
-                && got.is_explained(message.transmissions)
-            {
-                return Ok(());
+        let mut causes = Vec::new();
+        for &id in self.retained.get(delivery.topic).into_iter().flatten() {
+            let message = &self.messages[index(id)];
+            let own = message.publisher == at;
+            let window = self.window(message);
+            let found = self.sessions[session].meets(&message.topic, message.qos, own, window);
+            let fits = found.possible && (found.qos_low..=found.qos_high).contains(&delivery.qos);
+            if message.size == 0 && fits {
+                let times = usize::try_from(message.transmissions).expect("few");
+                causes.extend((0..times).map(|time| (id.to_string(), time)));
             }
-            got.copies.pop();
         }
-        Err("an empty message that nobody sent it".into())
+        let clears = &mut self.sessions[session].clears;
+        let got = clears.entry(delivery.topic.to_owned()).or_default();
+        got.copies.push(Copy {
+            live: false,
+            replays: causes,
+        });
+        match got.is_explained(0) {
+            true => Ok(()),
+            false => Err("an empty message that nobody sent it".into()),
+        }
     }
 
     /// From when it was sent to when it had surely reached every session.
@@ -407,6 +405,16 @@ impl Model {
     pub(super) fn window(&self, message: &Message) -> (Tick, Tick) {
         (message.sent, message.settled.unwrap_or(self.tick))
     }
+}
+
+/// The messages whose order holds among them, in one session.
+fn stream_of(message: &Message, acknowledged: bool) -> Stream {
+    (
+        message.publisher,
+        message.topic_number,
+        message.late(),
+        acknowledged,
+    )
 }
 
 /// True when `later` was surely routed after `earlier`.

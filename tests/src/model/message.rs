@@ -71,11 +71,11 @@ impl Message {
 #[must_use]
 pub fn payload(id: MessageId, size: usize) -> Vec<u8> {
     let mut out = id.to_be_bytes().to_vec();
-    let [_, _, high, low] = id.to_be_bytes();
-    let mut filler = low ^ high.rotate_left(3);
+    let block = u64::from(id)
+        .wrapping_mul(0x9E37_79B9_7F4A_7C15)
+        .to_le_bytes();
     while out.len() < size {
-        filler = filler.wrapping_mul(5).wrapping_add(17);
-        out.push(filler);
+        out.extend_from_slice(&block);
     }
     out.truncate(size);
     out

@@ -31,6 +31,9 @@ pub type MessageId = u32;
 
 const SECOND: Nanos = 1_000_000_000;
 
+/// The longest that a CONNECT is under way.
+const CONNECT_ARRIVES: Nanos = 15 * SECOND;
+
 /// A will as CONNECT carries it.
 #[derive(Clone, Debug)]
 pub struct WillSpec {
@@ -290,7 +293,12 @@ impl Model {
             // of the rules are held by respected brokers.
             (Some(0), None) => Present::May,
             (Some(0), Some(_)) => Present::MustNot,
-            (Some(expiry), _) if self.now < left.now + u64::from(expiry) * SECOND => Present::May,
+            // The CONNECT may take a while to arrive, at a shard that stands still.
+            (Some(expiry), _)
+                if self.now + CONNECT_ARRIVES < left.now + u64::from(expiry) * SECOND =>
+            {
+                Present::Must
+            }
             (Some(expiry), Some(seen)) if self.now > seen + u64::from(expiry + 2) * SECOND => {
                 Present::MustNot
             }

@@ -75,6 +75,10 @@ pub struct Match {
     pub retain_may_not: bool,
 }
 
+/// Publisher, topic, whether it is routed on PUBREL, whether it is acknowledged: what one
+/// publisher sends within these stays in order.
+pub type Stream = (usize, u32, bool, bool);
+
 /// One session, from the CONNACK that began it.
 #[derive(Debug)]
 pub struct Session {
@@ -88,11 +92,14 @@ pub struct Session {
     pub filters: BTreeMap<String, Vec<Version>>,
     /// Everything received.
     pub got: BTreeMap<MessageId, Got>,
+    /// Empty messages received, by topic.
+    pub clears: BTreeMap<String, Got>,
     /// What must still arrive, when the client comes back.
     pub owed: BTreeSet<MessageId>,
-    /// Per (publisher, topic, routed on PUBREL, acknowledged): the last sequence seen, and that of
-    /// the last will.
-    pub streams: BTreeMap<(usize, u32, bool, bool), (u64, u64)>,
+    /// The last sequence seen, and that of the last will.
+    pub streams: BTreeMap<Stream, (u64, u64)>,
+    /// The newest retained copy that came.
+    pub replayed: BTreeMap<Stream, u64>,
     /// Per (topic, acknowledged): messages in the order of their first copy.
     pub seen: BTreeMap<(u32, bool), Vec<MessageId>>,
 }
@@ -105,8 +112,10 @@ impl Session {
             ended: None,
             filters: BTreeMap::new(),
             got: BTreeMap::new(),
+            clears: BTreeMap::new(),
             owed: BTreeSet::new(),
             streams: BTreeMap::new(),
+            replayed: BTreeMap::new(),
             seen: BTreeMap::new(),
         }
     }

@@ -41,6 +41,8 @@ pub struct Plan {
     pub profiles: Vec<Profile>,
     /// Of 100 operations, how many freeze a shard for ten seconds, if none was lately.
     pub freeze_percent: u64,
+    /// Publish more to a frozen shard than mail may hold, so that publishers are paused.
+    pub flood: bool,
     /// Client operations before the end.
     pub operations: usize,
     /// `--queue-bytes`.
@@ -75,6 +77,7 @@ impl Plan {
             faults,
             profiles,
             freeze_percent: u64::from(chance.percent(30)),
+            flood: false,
             operations: 2_000,
             queue_bytes: if lossy { 1_500 } else { 8 << 20 },
             lossy,
@@ -86,7 +89,18 @@ impl Plan {
     #[must_use]
     pub fn frozen(seed: u64) -> Plan {
         let plan = Plan::new(seed);
+        let profiles = plan.profiles.iter().cloned();
         Plan {
+            flood: true,
+            // What piles up for one client meanwhile fits its queue, and a slow reader catches up.
+            queue_bytes: 1 << 30,
+            lossy: false,
+            profiles: profiles
+                .map(|p| Profile {
+                    window_bytes: 1 << 20,
+                    ..p
+                })
+                .collect(),
             shards: u16::try_from(seed % 7 + 2).expect("2 to 8"),
             mailbox_capacity: 1,
             freeze_percent: 50,
@@ -169,6 +183,21 @@ pub(super) fn publication(chance: &mut Chance, v5: bool, lossy: bool) -> Publica
         size,
         expiry_seconds,
     }
+}
+
+/// Much at once: more than the mail for one shard may hold, to one topic.
+pub(super) fn flood(chance: &mut Chance) -> impl Iterator<Item = Publication> + use<> {
+    const PACKETS: usize = 90;
+    const PAYLOAD_BYTES: usize = 60_000;
+    let topic = *chance.pick(&TOPICS);
+    std::iter::repeat_with(move || Publication {
+        topic: topic.to_owned(),
+        qos: QoS::AtMostOnce,
+        retain: false,
+        size: PAYLOAD_BYTES,
+        expiry_seconds: None,
+    })
+    .take(PACKETS)
 }
 
 /// A few filters with options.

@@ -3,6 +3,7 @@
 
 use ringbus::base::Nanos;
 use ringbus::io::sim::{Chance, Sim};
+use ringbus::shard::ShardConfig;
 use ringbus_protocols::mqtt::{QoS, Version};
 
 use super::chaos::Strangers;
@@ -40,6 +41,7 @@ pub struct Report {
 /// The world of one seed.
 pub struct World {
     plan: Plan,
+    config: ShardConfig,
     sim: Sim,
     model: Model,
     clients: Vec<Client>,
@@ -57,7 +59,7 @@ impl World {
         let mut chance = Chance::new(plan.seed);
         let config = plan.shard_config();
         let sim = Sim::new(
-            config,
+            config.clone(),
             plan.mailbox_capacity,
             plan.faults.clone(),
             chance.draw(),
@@ -77,6 +79,7 @@ impl World {
             frozen_until: Nanos(0),
             freezes: 0,
             sim,
+            config,
             plan,
             chance,
         }
@@ -205,12 +208,31 @@ impl World {
 
     /// One shard stands still for ten seconds.
     fn freeze(&mut self) {
-        if self.sim.now() >= self.frozen_until {
-            let shard = self.chance.index(self.sim.shard_count());
-            self.model.event(|| format!("shard {shard} freezes"));
-            self.sim.freeze(shard, Nanos::from_secs(10));
-            self.freezes += 1;
-            self.frozen_until = Nanos(self.sim.now().0 + Nanos::from_secs(30).0);
+        if self.sim.now() < self.frozen_until {
+            return;
+        }
+        let shard = self.chance.index(self.sim.shard_count());
+        self.model.event(|| format!("shard {shard} freezes"));
+        self.sim.freeze(shard, Nanos::from_secs(10));
+        self.freezes += 1;
+        self.frozen_until = Nanos(self.sim.now().0 + Nanos::from_secs(30).0);
+        if self.plan.flood {
+            self.flood();
+        }
+    }
+
+    /// Some clients publish more to one topic than mail may hold.
+    fn flood(&mut self) {
+        let online = self
+            .clients
+            .iter()
+            .filter(|client| client.is_online())
+            .take(2);
+        let online: Vec<usize> = online.map(|client| client.at).collect();
+        for at in online {
+            for publication in plan::flood(&mut self.chance) {
+                self.clients[at].publish(&mut self.sim, &mut self.model, publication);
+            }
         }
     }
 
@@ -377,6 +399,11 @@ impl World {
 
     fn check_leaks(&mut self) {
         for shard in 0..self.sim.shard_count() {
+            let open = self.config.admission.open();
+            if open > 0 {
+                self.model
+                    .violation(format!("{open} connections are still counted"));
+            }
             let leaks = self.sim.shard(shard).leaks();
             if leaks != ringbus::shard::Leaks::default() {
                 self.model
