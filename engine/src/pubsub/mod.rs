@@ -3,6 +3,7 @@
 mod message;
 pub mod partition;
 pub mod retained;
+mod slash;
 pub mod trie;
 
 pub use message::{Message, PublisherId, Stored};

@@ -3,6 +3,7 @@
 use super::Slot;
 use super::levels::{LevelId, Levels};
 use super::table::Table;
+use crate::pubsub::slash::nth_slash;
 use ahash::RandomState;
 use std::cell::Cell;
 
@@ -172,13 +173,15 @@ impl Branches {
         }
         frontier.now.clear();
         frontier.now.push(ROOT);
-        let mut levels = topic.split('/').peekable();
-        while let Some(level) = levels.next() {
-            let last = levels.peek().is_none();
-            self.step(level, wild, last, frontier, found);
-            if frontier.now.is_empty() {
+        let mut rest = topic;
+        loop {
+            let end = nth_slash(rest.as_bytes(), 1);
+            let level = &rest[..end.unwrap_or(rest.len())];
+            self.step(level, wild, end.is_none(), frontier, found);
+            let Some(end) = end.filter(|_| !frontier.now.is_empty()) else {
                 return;
-            }
+            };
+            rest = &rest[end + 1..];
             wild = true;
         }
     }
@@ -194,18 +197,22 @@ impl Branches {
         found: &mut Vec<Slot>,
     ) {
         frontier.next.clear();
-        // Looked up when the first node asks: below `+` alone nobody does.
+        // Looked up when the first node with several children asks.
         let mut known = None;
         for &at in &frontier.now {
             let node = &self.nodes[at as usize];
             if wild && node.plus != NONE {
                 self.reach(node.plus, last, &mut frontier.next, found);
             }
-            if node.literals > 0 {
-                let known = *known.get_or_insert_with(|| self.known(level));
-                if let Some(child) = known.and_then(|level| self.child(at, node, level)) {
-                    self.reach(child, last, &mut frontier.next, found);
-                }
+            let child = match node.literals {
+                0 => None,
+                1 => self.only_child(node, level),
+                _ => known
+                    .get_or_insert_with(|| self.known(level))
+                    .and_then(|level| self.child(at, level)),
+            };
+            if let Some(child) = child {
+                self.reach(child, last, &mut frontier.next, found);
             }
         }
         std::mem::swap(&mut frontier.now, &mut frontier.next);
@@ -236,8 +243,7 @@ impl Branches {
 
     fn grow_literal(&mut self, parent: u32, level: &str) -> u32 {
         let known = self.known(level);
-        let node = &self.nodes[parent as usize];
-        if let Some(child) = known.and_then(|level| self.child(parent, node, level)) {
+        if let Some(child) = known.and_then(|level| self.child(parent, level)) {
             return child;
         }
         let hash = self.hash(level);
@@ -275,12 +281,18 @@ impl Branches {
         self.levels.find(level, hash).map(|id| Known { id, hash })
     }
 
-    /// The child of `parent`, which is `node`, by a literal level.
+    /// The literal child of a node that has one, if it is of that level: needs no hash.
     #[inline]
-    fn child(&self, parent: u32, node: &Node, level: Known) -> Option<u32> {
-        if node.literals == 1 {
-            return (self.nodes[node.only as usize].level == level.id.0).then_some(node.only);
-        }
+    fn only_child(&self, node: &Node, level: &str) -> Option<u32> {
+        let child = &self.nodes[node.only as usize];
+        self.levels
+            .is(LevelId(child.level), level)
+            .then_some(node.only)
+    }
+
+    /// The child of a node by a literal level.
+    #[inline]
+    fn child(&self, parent: u32, level: Known) -> Option<u32> {
         // By the hash, not the number, of the level: so the edge's memory is on its way while the
         // level's text is still being compared.
         self.edges

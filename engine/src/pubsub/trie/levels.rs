@@ -65,6 +65,12 @@ impl Levels {
         LevelId(id)
     }
 
+    /// Whether a level in use has that text.
+    #[inline]
+    pub(super) fn is(&self, id: LevelId, text: &str) -> bool {
+        self.levels[id.0 as usize].text.is(text)
+    }
+
     /// The text of a level in use.
     pub(super) fn text(&self, id: LevelId) -> &str {
         self.levels[id.0 as usize].text.as_str()
