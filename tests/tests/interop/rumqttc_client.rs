@@ -37,8 +37,9 @@ macro_rules! checks {
             /// Drives the connection until a packet is what is waited for.
             fn until<T>(&mut self, what: &str, wanted: impl Fn(&Incoming) -> Option<T>) -> T {
                 loop {
-                    let event = self.connection.recv_timeout(DEADLINE);
-                    let event = event.unwrap_or_else(|_| panic!("no {what} in time"));
+                    let Ok(event) = self.connection.recv_timeout(DEADLINE) else {
+                        panic!("no {what} in time");
+                    };
                     let event = event.unwrap_or_else(|error| panic!("no {what}: {error}"));
                     let Event::Incoming(incoming) = event else {
                         continue;
