@@ -6,6 +6,10 @@ use ringbus_protocols::mqtt::Version;
 use std::path::PathBuf;
 
 /// Which broker to talk to.
+#[allow(
+    rustdoc::broken_intra_doc_links,
+    reason = "this is help text, in which brackets mean optional"
+)]
 #[derive(Args, Clone, Debug, Default)]
 #[command(next_help_heading = "Broker")]
 pub struct Target {

@@ -8,6 +8,10 @@ use clap::{ArgAction, ArgMatches, Args};
 
 /// Raw flags; [`super::Config`] is made of them.
 #[derive(Args, Clone, Debug)]
+#[allow(
+    rustdoc::broken_intra_doc_links,
+    reason = "this is help text, in which [::] is an address"
+)]
 pub struct ServeFlags {
     /// Accept MQTT here: mqtt://HOST:PORT or unix:/PATH (repeatable)
     ///

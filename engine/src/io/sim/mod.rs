@@ -88,7 +88,7 @@ pub struct Sim {
     started: bool,
 }
 
-/// Everything settles within this much virtual time, or [`Sim::settle`] says that it does not.
+/// Everything settles within so many turns, or the run says that it does not.
 const SETTLE_TURNS_MAX: u64 = 2_000_000;
 
 impl Sim {
