@@ -28,6 +28,8 @@ pub(super) struct Connection {
     in_flight: usize,
     dirty: bool,
     pub(super) paused: bool,
+    /// Nothing more will come, but the backlog waits to be read.
+    pub(super) has_ended: bool,
     /// Handed here by another shard.
     pub(super) is_adopted: bool,
     /// When its timer fires; [`Nanos::MAX`] if it has none.
@@ -57,6 +59,7 @@ impl Connection {
             in_flight: 0,
             dirty: false,
             paused: false,
+            has_ended: false,
             is_adopted: false,
             armed_at: Nanos::MAX,
             max_packet_size: u32::MAX,

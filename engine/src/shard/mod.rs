@@ -154,6 +154,15 @@ impl Shard {
     /// The network connection is gone: end of file, reset or a failed send. The driver closes the
     /// socket; the shard has forgotten it.
     pub fn on_closed(&mut self, conn: ConnId) {
+        if let Some(held) = self.connections.get_mut(conn)
+            && held.paused
+            && !held.backlog.is_empty()
+        {
+            // What it sent before still counts, a DISCONNECT above all: it is read when there is
+            // room for what it causes.
+            held.has_ended = true;
+            return;
+        }
         if let Some(output) = self.lose_connection(conn, true) {
             self.outgoing.recycle(output);
         }
@@ -201,6 +210,7 @@ impl Shard {
         if self.paused.is_empty() {
             return;
         }
+        let mut ended = Vec::new();
         let mut paused = std::mem::take(&mut self.paused);
         paused.retain(|&(id, blocker)| {
             if self.is_blocked(blocker) {
@@ -208,11 +218,19 @@ impl Shard {
             }
             if let Some(conn) = self.connections.get_mut(id) {
                 conn.paused = false;
-                self.effects.resumed.push(id);
+                if conn.has_ended {
+                    ended.push(id);
+                } else {
+                    self.effects.resumed.push(id);
+                }
             }
             false
         });
         self.paused = paused;
+        for id in ended {
+            self.on_bytes(id, &[]);
+            self.on_closed(id);
+        }
     }
 
     fn is_blocked(&self, blocker: Blocker) -> bool {

@@ -566,3 +566,34 @@ fn a_remembered_topic_sees_filters_come_and_go() {
         );
     }
 }
+
+#[test]
+fn what_came_before_the_end_of_a_paused_connection_still_counts() {
+    use crate::base::limits::OUTBOX_PUBLISH_ITEMS_MAX;
+    let mut net = Net::new(2);
+    let subscriber = net.connect(0, client(V5, "s"));
+    net.send_bytes(subscriber, &subscribe(&[("#", QoS::AtMostOnce)], V5, 0));
+    let publisher = net.connect(1, client(V5, "p"));
+    net.read(subscriber, V5);
+    let (home, conn) = net.sockets[publisher].at.unwrap();
+    let partitioner = net.shards[home].config.partitioner.clone();
+    let is_far = |topic: &String| partitioner.owner(topic).index() != home;
+    let topic = (0..).map(|n| format!("t{n}")).find(is_far).unwrap();
+    let mut one = Vec::new();
+    Packet::Publish(publish(&topic, b"x", QoS::AtMostOnce)).encode(V5, &mut one);
+    let mut bytes = one.repeat(OUTBOX_PUBLISH_ITEMS_MAX + 1);
+    let last = bytes.split_off(bytes.len() - 1);
+    net.shards[home].begin_turn(net.now);
+    assert_eq!(net.shards[home].on_bytes(conn, &bytes), bytes.len());
+    assert_eq!(
+        net.shards[home].on_bytes(conn, &last),
+        1,
+        "the backlog has room"
+    );
+    assert_eq!(net.shards[home].leaks().paused, 1);
+    net.hang_up(publisher);
+    let seen = net.read(subscriber, V5);
+    assert_eq!(seen.len(), OUTBOX_PUBLISH_ITEMS_MAX + 1);
+    net.hang_up(subscriber);
+    assert_eq!(net.leaks(), 0);
+}
