@@ -22,11 +22,11 @@ fn bad(random: &mut Random) -> Fate {
     match random.below(10) {
         0 => Fate::Clean,
         1 => Fate::Dribble,
-        2 | 3 => Fate::Slow(Duration::from_micros(500)),
-        4 => Fate::Stall(300 + random.below(3000), Duration::from_millis(100)),
-        5 => Fate::Stall(300 + random.below(3000), Duration::from_millis(600)),
-        6 => Fate::HalfOpen(200 + random.below(4000)),
-        _ => Fate::Cut(30 + random.below(4000)),
+        2 => Fate::Slow(Duration::from_micros(500)),
+        3 => Fate::Stall(300 + random.below(3000), Duration::from_millis(100)),
+        4 => Fate::Stall(300 + random.below(3000), Duration::from_millis(600)),
+        5 => Fate::HalfOpen(200 + random.below(4000)),
+        _ => Fate::Cut(30 + random.below(2500)),
     }
 }
 
@@ -97,9 +97,9 @@ fn transfer_all(qos: QoS, check: fn(&Outcome, u64)) {
             check(&outcome, seed);
         }
     });
-    // A test whose network never failed shows nothing.
+    // Two for each pair if nothing ever fails; a test whose network never failed shows nothing.
     assert!(
-        connections > 30,
+        connections > 24,
         "only {connections} connections were needed"
     );
     broker.stop().assert_mail_crossed();
