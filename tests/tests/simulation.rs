@@ -5,11 +5,13 @@
 //! A failure says which seed it was and the one command that replays it. More seeds than the test
 //! command runs: `RINGBUS_SIM_SEED=0..100000 cargo test -p ringbus-tests --test simulation seeds`.
 
+use std::fs;
 use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use ringbus_tests::simulation::{Plan, Report, World};
+use ringbus_tests::simulation::{Plan, Report, World, innocent_goes_on, noise};
 
 const SEEDS: Range<u64> = 0..304;
 const FROZEN_SEEDS: Range<u64> = 0..14;
@@ -140,6 +142,35 @@ fn frozen_shards_and_full_mailboxes() {
     let sum = sum(&reports);
     assert!(sum.refusals > 0, "no mailbox was ever full");
     println!("seeds {asked:?}: {sum:?}");
+}
+
+/// Whatever a client sends, before or after its CONNECT, another one does not notice.
+#[test]
+fn any_bytes_leave_an_innocent_connection_alone() {
+    for seed in asked_for(0..5_000) {
+        let bytes = noise(seed);
+        let tried = catch_unwind(AssertUnwindSafe(|| innocent_goes_on(&bytes)));
+        assert!(
+            tried.is_ok(),
+            "seed {seed}: {bytes:?}\nreplay: RINGBUS_SIM_SEED={seed} \
+             cargo test -p ringbus-tests --test simulation any_bytes"
+        );
+    }
+}
+
+/// The fuzzer starts from the same bytes. `RINGBUS_CORPUS=write` writes them anew.
+#[test]
+fn the_corpus_of_the_fuzzer_is_what_noise_makes() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus/connection");
+    for seed in 0..48 {
+        let file = folder.join(format!("noise-{seed:02}"));
+        if std::env::var("RINGBUS_CORPUS").is_ok_and(|order| order == "write") {
+            fs::create_dir_all(&folder).expect("the corpus is in the checkout");
+            fs::write(&file, noise(seed)).expect("the corpus is in the checkout");
+        }
+        let kept = fs::read(&file).expect("each seed has its file");
+        assert_eq!(kept, noise(seed), "{} is stale", file.display());
+    }
 }
 
 /// A shard that panics is not swallowed: the run fails and says which seed it was.

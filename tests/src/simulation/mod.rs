@@ -2,10 +2,12 @@
 
 mod chaos;
 mod client;
+mod innocent;
 mod plan;
 mod receive;
 mod world;
 
 pub use client::{Client, Profile, Publication};
+pub use innocent::{innocent_goes_on, noise};
 pub use plan::Plan;
 pub use world::{Report, World};

@@ -1,0 +1,133 @@
+//! Any bytes on a connection of a whole broker, before and after CONNECT: no panic, no stall, and
+//! what another connection does goes on.
+
+use ringbus::base::{Nanos, Socket};
+use ringbus::io::sim::{Chance, Faults, Sim};
+use ringbus_protocols::mqtt::{
+    Connect, Packet, PacketIdentifier, PropertiesBuf, Publish, QoS, Subscribe, SubscribeFilter,
+    Version,
+};
+
+use super::plan::Plan;
+
+const INNOCENT_TOPIC: &str = "innocent/topic";
+
+/// Feeds `bytes` to a broker of two shards; the first byte says whether a CONNECT of which version
+/// precedes them, and how the connection ends.
+///
+/// # Panics
+/// When the innocent connection does not get its own message and its acknowledgement.
+pub fn innocent_goes_on(bytes: &[u8]) {
+    let Some((&how, bytes)) = bytes.split_first() else {
+        return;
+    };
+    let mut plan = Plan::new(1);
+    plan.shards = 2;
+    let faults = Faults {
+        short_read_percent: u64::from(how & 0x40),
+        short_write_percent: 0,
+        delay_max: Nanos(0),
+        interleave_percent: 0,
+        turn_max: Nanos(1_000),
+    };
+    let mut sim = Sim::new(plan.shard_config(), 4, faults, u64::from(how));
+    let innocent = sim.connect(0, 1 << 20);
+    sim.send(innocent, &connect("innocent", Version::V5));
+    sim.send(innocent, &subscribe());
+    rest(&mut sim);
+    let other = sim.connect(usize::from(how & 1), 1 << 20);
+    if let Some(&version) = Version::ALL.get(usize::from(how >> 1 & 3)) {
+        sim.send(other, &connect("other", version));
+    }
+    sim.send(other, bytes);
+    rest(&mut sim);
+    if how & 8 == 0 {
+        sim.reset(other);
+    }
+    sim.receive(innocent, usize::MAX);
+    let message = publish();
+    sim.send(innocent, &message);
+    rest(&mut sim);
+    check(&mut sim, innocent);
+}
+
+/// Both the acknowledgement and the message come, whatever else the stranger had published.
+fn check(sim: &mut Sim, innocent: Socket) {
+    let received = sim.receive(innocent, usize::MAX);
+    assert!(!received.closed, "the innocent connection was closed");
+    let acknowledged = received.bytes.windows(2).any(|pair| pair[0] == 0x40);
+    let own = received.bytes.windows(9).any(|part| part == b"still her");
+    assert!(
+        acknowledged && own,
+        "the innocent connection got only {:?}",
+        received.bytes
+    );
+}
+
+/// Random bytes, some of them the packets of a client.
+#[must_use]
+pub fn noise(seed: u64) -> Vec<u8> {
+    let mut chance = Chance::new(seed);
+    let mut out = vec![chance.draw().to_le_bytes()[0]];
+    for _ in 0..chance.range(1, 6) {
+        match chance.below(4) {
+            0 => out.extend(publish()),
+            1 => out.extend(subscribe()),
+            2 => out.extend(connect("other", *chance.pick(&Version::ALL))),
+            _ => out.extend((0..chance.range(1, 30)).map(|_| chance.draw().to_le_bytes()[0])),
+        }
+    }
+    for _ in 0..chance.below(4) {
+        let at = chance.index(out.len());
+        out[at] ^= 1 << chance.below(8);
+    }
+    out
+}
+
+fn rest(sim: &mut Sim) {
+    let limit = Nanos(sim.now().0 + 2_000_000);
+    sim.run_until(limit);
+}
+
+fn connect(client_id: &str, version: Version) -> Vec<u8> {
+    let none = PropertiesBuf::new();
+    let mut out = Vec::new();
+    Connect {
+        version,
+        clean_start: true,
+        keep_alive_seconds: 0,
+        client_id,
+        will: None,
+        username: None,
+        password: None,
+        properties: none.as_properties(),
+    }
+    .encode(&mut out);
+    out
+}
+
+fn subscribe() -> Vec<u8> {
+    let none = PropertiesBuf::new();
+    let filters = [SubscribeFilter::new(INNOCENT_TOPIC, QoS::AtMostOnce)];
+    let mut out = Vec::new();
+    let none = none.as_properties();
+    Subscribe::encode_from(identifier(), &none, &filters, Version::V5, &mut out);
+    out
+}
+
+fn publish() -> Vec<u8> {
+    let publish = Publish {
+        qos: QoS::AtLeastOnce,
+        topic: INNOCENT_TOPIC,
+        packet_identifier: Some(identifier()),
+        payload: b"still here",
+        ..Publish::default()
+    };
+    let mut out = Vec::new();
+    Packet::Publish(publish).encode(Version::V5, &mut out);
+    out
+}
+
+fn identifier() -> PacketIdentifier {
+    PacketIdentifier::new(7).expect("it is not 0")
+}
