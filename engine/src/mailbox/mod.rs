@@ -47,7 +47,7 @@ impl Class {
     pub const ALL: [Class; 3] = [Class::Ack, Class::Deliver, Class::Publish];
 }
 
-/// Wakes a shard that sleeps in its driver: an eventfd write, nothing in a simulator.
+/// Wakes a shard that sleeps in its driver: an eventfd write, a flag in the simulator.
 pub trait Wake: Send + Sync {
     /// Called by another shard's thread. May come when the shard is awake already.
     fn wake(&self);

@@ -1,6 +1,6 @@
 //! Messages: when each was sent, when it was surely routed, and the life of wills.
 
-use super::{Connecting, Leave, MessageId, Model, Nanos, SECOND, Tick, WillSpec};
+use super::{Connecting, Leave, MessageId, Model, Nanos, SECOND, Tick, WILL_SLACK, WillSpec};
 
 /// What is known of the routing of a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -221,7 +221,7 @@ impl Model {
         };
         let from = self.now + delay * SECOND;
         let last_sent = client.last_sent_ns.max(self.now);
-        let until = silence.map(|silence| last_sent + silence + (delay + 2) * SECOND);
+        let until = silence.map(|silence| last_sent + silence + delay * SECOND + WILL_SLACK);
         self.will_appears(at, id);
         self.message_mut(id).routing = if delay == 0 && silence == Some(0) {
             Routing::Certain

@@ -30,6 +30,8 @@ pub type Nanos = u64;
 pub type MessageId = u32;
 
 const SECOND: Nanos = 1_000_000_000;
+/// A will may come so much later than it is due.
+const WILL_SLACK: Nanos = 2 * SECOND;
 
 /// The longest that a CONNECT is under way.
 const CONNECT_ARRIVES: Nanos = 15 * SECOND;
@@ -135,6 +137,8 @@ pub struct Model {
     missing: u64,
     lossy: bool,
     last_rest: Tick,
+    /// When the last shard that stood still went on.
+    frozen_until: Nanos,
     trace: bool,
 }
 
@@ -169,6 +173,7 @@ impl Model {
             missing: 0,
             lossy,
             last_rest: 0,
+            frozen_until: 0,
             trace: false,
         }
     }
@@ -200,6 +205,12 @@ impl Model {
     #[must_use]
     pub fn missing(&self) -> u64 {
         self.missing
+    }
+
+    /// A shard stands still until then.
+    pub fn freeze(&mut self, shard: usize, until: Nanos) {
+        self.frozen_until = until;
+        self.event(|| format!("shard {shard} freezes"));
     }
 
     /// Topics that may have a retained message.

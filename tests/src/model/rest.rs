@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::delivery::index;
-use super::{Leave, Message, MessageId, Model, Routing, Tick, matches};
+use super::{Leave, Message, MessageId, Model, Routing, Tick, WILL_SLACK, matches};
 
 impl Model {
     /// Everything is at rest: what must have arrived has arrived.
@@ -54,11 +54,16 @@ impl Model {
     fn settle_routing(&mut self, id: MessageId, now: u64) {
         let message = &mut self.messages[index(id)];
         if let Routing::Delayed {
-            until: Some(until), ..
+            from,
+            until: Some(until),
         } = message.routing
-            && until < now
         {
-            message.routing = Routing::Certain;
+            // A shard that stood still saw the end of the connection only afterwards.
+            let delay = from - message.sent_ns;
+            let thawed = self.frozen_until + delay + WILL_SLACK;
+            if until.max(thawed) < now {
+                message.routing = Routing::Certain;
+            }
         }
         if message.routing == Routing::Open && self.clients[message.publisher].online {
             let (publisher, qos) = (message.publisher, message.qos);

@@ -89,7 +89,7 @@ fn rest(sim: &mut Sim) {
     sim.run_until(limit);
 }
 
-fn connect(client_id: &str, version: Version) -> Vec<u8> {
+pub(super) fn connect(client_id: &str, version: Version) -> Vec<u8> {
     let none = PropertiesBuf::new();
     let mut out = Vec::new();
     Connect {
@@ -107,8 +107,12 @@ fn connect(client_id: &str, version: Version) -> Vec<u8> {
 }
 
 fn subscribe() -> Vec<u8> {
+    subscribe_to(INNOCENT_TOPIC)
+}
+
+pub(super) fn subscribe_to(filter: &str) -> Vec<u8> {
     let none = PropertiesBuf::new();
-    let filters = [SubscribeFilter::new(INNOCENT_TOPIC, QoS::AtMostOnce)];
+    let filters = [SubscribeFilter::new(filter, QoS::AtMostOnce)];
     let mut out = Vec::new();
     let none = none.as_properties();
     Subscribe::encode_from(identifier(), &none, &filters, Version::V5, &mut out);

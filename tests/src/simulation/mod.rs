@@ -5,9 +5,11 @@ mod client;
 mod innocent;
 mod plan;
 mod receive;
+mod stream;
 mod world;
 
 pub use client::{Client, Profile, Publication};
 pub use innocent::{innocent_goes_on, noise};
 pub use plan::Plan;
+pub use stream::Stream;
 pub use world::{Report, World};

@@ -43,6 +43,8 @@ pub struct Plan {
     pub freeze_percent: u64,
     /// Publish more to a frozen shard than mail may hold, so that publishers are paused.
     pub flood: bool,
+    /// Of 100 publishes, how many are volleys: enough at once for turns to be paced.
+    pub volley_percent: u64,
     /// Client operations before the end.
     pub operations: usize,
     /// `--queue-bytes`.
@@ -82,6 +84,7 @@ impl Plan {
             queue_bytes: if lossy { 1_500 } else { 8 << 20 },
             lossy,
             trace: false,
+            volley_percent: if lossy { 0 } else { *chance.pick(&[0, 5]) },
         }
     }
 
@@ -128,7 +131,7 @@ impl Plan {
             connect_timeout: Nanos::from_secs(30),
             receive_maximum: *chance.pick(&[1, 4, 100]),
             topic_alias_maximum: *chance.pick(&[0, 2, 8]),
-            pace_us_max: *chance.pick(&[0, 200]),
+            pace_us_max: *chance.pick(&[0, 0, 20, 200]),
             partitioner: Arc::new(Partitioner::new(self.shards, levels, hasher.clone())),
             hasher,
             admission: Arc::new(Admission::new(10_000)),
@@ -195,6 +198,20 @@ pub(super) fn flood(chance: &mut Chance) -> impl Iterator<Item = Publication> + 
         qos: QoS::AtMostOnce,
         retain: false,
         size: PAYLOAD_BYTES,
+        expiry_seconds: None,
+    })
+    .take(PACKETS)
+}
+
+/// Many small messages at once, to one topic.
+pub(super) fn volley(chance: &mut Chance) -> impl Iterator<Item = Publication> + use<> {
+    const PACKETS: usize = 60;
+    let topic = *chance.pick(&TOPICS);
+    std::iter::repeat_with(move || Publication {
+        topic: topic.to_owned(),
+        qos: QoS::AtMostOnce,
+        retain: false,
+        size: 4,
         expiry_seconds: None,
     })
     .take(PACKETS)

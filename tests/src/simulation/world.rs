@@ -14,6 +14,9 @@ use crate::model::{ConnectSpec, Leave, Model};
 /// Virtual time in which everything must come to rest, a frozen shard included.
 const REST_SECONDS_MAX: u64 = 300;
 
+/// How long a shard stands still.
+const FROZEN: Nanos = Nanos::from_secs(10);
+
 /// How long nothing must be under way; clients ping at least every 30 seconds.
 const QUIET: Nanos = Nanos(400_000_000);
 
@@ -30,6 +33,8 @@ pub struct Report {
     pub freezes: u64,
     /// Turns of all shards.
     pub turns: u64,
+    /// Paced waits of all shards.
+    pub paced: u64,
     /// Messages published, wills included.
     pub messages: usize,
     /// Copies that clients received.
@@ -111,6 +116,7 @@ impl World {
             refusals: self.sim.mail_refusals(),
             freezes: self.freezes,
             turns: self.sim.turns(),
+            paced: self.sim.paced_waits(),
             messages: self.model.message_count(),
             deliveries: self.model.deliveries(),
             missing: self.model.missing(),
@@ -149,6 +155,12 @@ impl World {
     }
 
     fn publish(&mut self, at: usize) {
+        if self.chance.percent(self.plan.volley_percent) {
+            for publication in plan::volley(&mut self.chance) {
+                self.clients[at].publish(&mut self.sim, &mut self.model, publication);
+            }
+            return;
+        }
         for _ in 0..self.chance.range(1, 4) {
             let client = &mut self.clients[at];
             let v5 = client.profile.version.is_v5();
@@ -212,8 +224,8 @@ impl World {
             return;
         }
         let shard = self.chance.index(self.sim.shard_count());
-        self.model.event(|| format!("shard {shard} freezes"));
-        self.sim.freeze(shard, Nanos::from_secs(10));
+        self.model.freeze(shard, (self.sim.now() + FROZEN).0);
+        self.sim.freeze(shard, FROZEN);
         self.freezes += 1;
         self.frozen_until = Nanos(self.sim.now().0 + Nanos::from_secs(30).0);
         if self.plan.flood {

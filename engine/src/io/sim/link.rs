@@ -187,6 +187,8 @@ impl Link {
 
     fn can_send(&self) -> bool {
         let something = self.sending.is_some() || self.last.is_some();
-        something && (self.reset || self.to_client.queued() < self.window)
+        let is_done = |sending: &Sending| sending.rest().is_empty();
+        let to_report = self.sending.as_ref().is_some_and(is_done);
+        something && (self.reset || to_report || self.to_client.queued() < self.window)
     }
 }

@@ -3,22 +3,24 @@
 //! It drives [`Shard`] exactly as the drivers for real sockets do (the same order of calls in a
 //! turn, the same rules for receiving before and after CONNECT), but every delay, split of the
 //! input, blocked send and order of turns is drawn from a seed. A shard runs only when it has
-//! something to do: input, mail, a finished send or a deadline it named itself, so a deadline
-//! that is missing shows as a stall.
+//! something to do: input, a wake for mail, a finished send, the end of a paced wait or a deadline it
+//! named itself, so a deadline or a wake that is missing shows as a stall.
 
 mod chance;
 mod link;
 mod turn;
+mod wait;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use crate::base::{Nanos, ShardId, Socket};
+use crate::base::{Nanos, Socket};
 use crate::mailbox::{self, Mailbox, Wake};
 use crate::shard::{Batch, Shard, ShardConfig};
 
 pub use chance::Chance;
 use link::{Link, Stage};
+use wait::{Bell, Rest};
 
 /// What goes wrong, how often, and how slow everything is.
 #[derive(Clone, Debug)]
@@ -31,7 +33,7 @@ pub struct Faults {
     pub delay_max: Nanos,
     /// Of 100 turns, how many let other shards run between handing over mail and the effects.
     pub interleave_percent: u64,
-    /// The most a turn takes, so that time moves while work is done.
+    /// The most a turn takes beyond what its work costs.
     pub turn_max: Nanos,
 }
 
@@ -56,13 +58,6 @@ pub struct Received {
     pub closed: bool,
 }
 
-/// Nothing sleeps in a simulation, so nothing is woken.
-struct NoWake;
-
-impl Wake for NoWake {
-    fn wake(&self) {}
-}
-
 /// One shard with what its driver keeps.
 struct Seat {
     shard: Shard,
@@ -73,9 +68,35 @@ struct Seat {
     frozen_until: Nanos,
     /// The turn's mail is handed over, its effects are not yet applied.
     in_turn: bool,
-    /// Something was left undone only because of chance: run again soon.
-    again: bool,
     turns: u64,
+    rest: Rest,
+    bell: Arc<Bell>,
+    /// When the turn began: the time that pacing is told.
+    began: Nanos,
+    /// The CPU time of this shard's thread.
+    cpu: Nanos,
+    /// Messages that CPU time was taken for.
+    messages: u64,
+}
+
+impl Seat {
+    /// A shard whose first turn comes at once: it tells it the time.
+    fn new(shard: Shard, mailbox: Mailbox<Batch>, bell: Arc<Bell>) -> Seat {
+        Seat {
+            shard,
+            mailbox,
+            listening: VecDeque::new(),
+            sockets: Vec::new(),
+            frozen_until: Nanos(0),
+            in_turn: false,
+            turns: 0,
+            rest: Rest::Awake,
+            bell,
+            began: Nanos(0),
+            cpu: Nanos(0),
+            messages: 0,
+        }
+    }
 }
 
 /// N shards under one virtual clock.
@@ -85,7 +106,8 @@ pub struct Sim {
     faults: Faults,
     seats: Vec<Seat>,
     links: Vec<Link>,
-    started: bool,
+    /// `--pace-us`: no wait is longer.
+    pace_max: Nanos,
 }
 
 /// Everything settles within so many turns, or the run says that it does not.
@@ -99,21 +121,14 @@ impl Sim {
         let shards = config.shards;
         let config = Arc::new(config);
         let now = Nanos(1_000_000_000);
-        let wakers = (0..shards)
-            .map(|_| Arc::new(NoWake) as Arc<dyn Wake>)
-            .collect();
+        let bells: Vec<Arc<Bell>> = (0..shards).map(|_| Arc::default()).collect();
+        let wakers = bells.iter().map(|bell| Arc::clone(bell) as _).collect();
         let seats = mailbox::mesh(shards, mailbox_capacity, wakers)
             .into_iter()
-            .zip(0..shards)
-            .map(|(mailbox, id)| Seat {
-                shard: Shard::new(ShardId(id), Arc::clone(&config), now, chance.draw()),
-                mailbox,
-                listening: VecDeque::new(),
-                sockets: Vec::new(),
-                frozen_until: Nanos(0),
-                in_turn: false,
-                again: false,
-                turns: 0,
+            .zip(bells)
+            .map(|(mailbox, bell)| {
+                let shard = Shard::new(mailbox.shard(), Arc::clone(&config), now, chance.draw());
+                Seat::new(shard, mailbox, bell)
             })
             .collect();
         Sim {
@@ -122,7 +137,7 @@ impl Sim {
             faults,
             seats,
             links: Vec::new(),
-            started: false,
+            pace_max: Nanos::from_micros(u64::from(config.pace_us_max)),
         }
     }
 
@@ -148,6 +163,13 @@ impl Sim {
     #[must_use]
     pub fn turns(&self) -> u64 {
         self.seats.iter().map(|seat| seat.turns).sum()
+    }
+
+    /// Paced waits of all shards.
+    #[must_use]
+    pub fn paced_waits(&self) -> u64 {
+        let seats = self.seats.iter();
+        seats.map(|seat| seat.shard.counters().paced).sum()
     }
 
     /// Batches of mail handed to another shard, by all shards.
@@ -241,18 +263,13 @@ impl Sim {
     pub fn start_drain(&mut self) {
         for seat in &mut self.seats {
             seat.shard.start_drain();
-            seat.again = true;
+            seat.bell.wake();
         }
     }
 
     /// Runs one turn of one shard that has work, drawn by chance. When none has work now, time
     /// jumps to the next event, but not beyond `limit`; false when it reached the limit.
     pub fn step(&mut self, limit: Nanos) -> bool {
-        if !self.started {
-            // As a real driver: the first turn of a shard tells it the time.
-            self.started = true;
-            (0..self.seats.len()).for_each(|seat| self.turn(seat));
-        }
         let count = self.seats.len();
         let first = self.chance.index(count);
         let mut next: Option<Nanos> = None;
@@ -261,7 +278,8 @@ impl Sim {
             match self.due(seat) {
                 Some(at) if at <= self.now => {
                     self.turn(seat);
-                    self.now.0 += self.chance.range(1, self.faults.turn_max.0);
+                    self.spend(seat);
+                    self.rest(seat);
                     return true;
                 }
                 Some(at) => next = Some(next.map_or(at, |n| n.min(at))),
@@ -314,7 +332,8 @@ impl Sim {
             link.stage == Stage::Handed || link.next_event(self.now).is_some()
         });
         match () {
-            () if seat.in_turn || seat.again => Some("within a turn"),
+            () if seat.rest == Rest::Awake || seat.bell.is_rung() => Some("awake"),
+            () if matches!(seat.rest, Rest::Paced(_)) => Some("a paced wait"),
             () if seat.frozen_until > self.now => Some("frozen"),
             () if !seat.listening.is_empty() => Some("connections to accept"),
             () if seat.mailbox.has_mail() => Some("mail"),
@@ -334,26 +353,6 @@ impl Sim {
             self.chance.below(self.faults.delay_max.0 + 1)
         };
         Nanos(self.now.0 + delay)
-    }
-
-    /// When the shard next has something to do.
-    fn due(&self, seat: usize) -> Option<Nanos> {
-        let seat = &self.seats[seat];
-        let work_now = seat.in_turn || seat.again || seat.mailbox.has_mail();
-        let due = if work_now {
-            Some(self.now)
-        } else {
-            let accept = seat.listening.front().map(|waiting| waiting.0);
-            let sockets = seat.sockets.iter();
-            let io = sockets
-                .filter_map(|&s| self.links[index(s)].next_event(self.now))
-                .min();
-            [accept, io, seat.shard.next_deadline()]
-                .into_iter()
-                .flatten()
-                .min()
-        };
-        due.map(|at| at.max(seat.frozen_until))
     }
 }
 

@@ -27,9 +27,9 @@ impl Sim {
     /// Inputs, mail, timers, and the hand-over of mail.
     fn first_half(&mut self, at: usize) {
         let now = self.now;
+        self.wake(at);
         let seat = &mut self.seats[at];
         seat.turns += 1;
-        seat.again = false;
         seat.shard.begin_turn(now);
         self.accept(at);
         // A copy: connections may leave the list while they are fed.
@@ -71,17 +71,14 @@ impl Sim {
 
     /// Lets the send in flight make progress, and reports it when it is done.
     fn write(&mut self, at: usize, socket: Socket) {
-        let ready = self.delayed();
-        let short = self.chance.percent(self.faults.short_write_percent);
-        let part = self.chance.below(64) + 1;
         let now = self.now;
         let link = &mut self.links[index(socket)];
         if link.sending.is_none() && matches!(link.stage, Stage::Lingering { .. }) {
             link.sending = link.last.take();
         }
-        let Some(sending) = &mut link.sending else {
+        if link.sending.is_none() {
             return;
-        };
+        }
         if link.reset {
             // A send on a reset connection fails.
             if matches!(link.stage, Stage::Lingering { .. }) {
@@ -91,15 +88,9 @@ impl Sim {
             }
             return;
         }
-        let room = link.window.saturating_sub(link.to_client.queued());
-        let mut count = sending.rest().len().min(room);
-        if short {
-            count = count.min(usize::try_from(part).expect("at most 64"));
-        }
-        link.to_client.write(&sending.rest()[..count], ready);
-        sending.wrote(count);
-        if sending.rest().is_empty() {
-            let sent = link.sending.take().expect("it is being written");
+        self.transfer(socket);
+        let link = &mut self.links[index(socket)];
+        if let Some(sent) = link.sending.take_if(|sending| sending.rest().is_empty()) {
             match (link.stage, link.conn) {
                 (Stage::OneShot | Stage::Armed, Some(conn)) => {
                     self.seats[at].shard.on_sent(conn, sent.output);
@@ -109,6 +100,24 @@ impl Sim {
                 }
             }
         }
+    }
+
+    /// Moves as much of the send in flight as the client's side has room for, or less.
+    fn transfer(&mut self, socket: Socket) {
+        let ready = self.delayed();
+        let short = self.chance.percent(self.faults.short_write_percent);
+        let part = self.chance.below(64) + 1;
+        let link = &mut self.links[index(socket)];
+        let Some(sending) = &mut link.sending else {
+            return;
+        };
+        let room = link.window.saturating_sub(link.to_client.queued());
+        let mut count = sending.rest().len().min(room);
+        if short {
+            count = count.min(usize::try_from(part).expect("at most 64"));
+        }
+        link.to_client.write(&sending.rest()[..count], ready);
+        sending.wrote(count);
     }
 
     /// Receives on one connection and hands the bytes, or the end, to the shard.
@@ -255,7 +264,12 @@ impl Sim {
                     "one output at a time"
                 );
                 assert!(!output.is_empty(), "an output with nothing to send");
-                self.link(socket).sending = Some(Sending::new(output));
+                let link = self.link(socket);
+                link.sending = Some(Sending::new(output));
+                if !link.reset {
+                    // As a kernel does before the shard rests; it is reported in the next turn.
+                    self.transfer(socket);
+                }
             }
         }
     }

@@ -5,6 +5,8 @@
 //! A failure says which seed it was and the one command that replays it. More seeds than the test
 //! command runs: `RINGBUS_SIM_SEED=0..100000 cargo test -p ringbus-tests --test simulation seeds`.
 
+mod pacing;
+
 use std::fs;
 use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -96,6 +98,7 @@ fn sum(reports: &[(u64, Report)]) -> Report {
             refusals: sum.refusals + one.refusals,
             freezes: sum.freezes + one.freezes,
             turns: sum.turns + one.turns,
+            paced: sum.paced + one.paced,
             messages: sum.messages + one.messages,
             deliveries: sum.deliveries + one.deliveries,
             missing: sum.missing + one.missing,
@@ -122,7 +125,13 @@ fn seeds() {
             "seed {seed}: mail with {shards} shards"
         );
     }
-    println!("seeds {asked:?}: {:?}", sum(&reports));
+    let sum = sum(&reports);
+    let paced_seeds = reports.iter().filter(|(_, report)| report.paced > 0);
+    assert!(
+        asked != SEEDS || paced_seeds.count() > 50,
+        "hardly a turn was paced: {sum:?}"
+    );
+    println!("seeds {asked:?}: {sum:?}");
 }
 
 /// Mailboxes of one batch, one shard after the other frozen for ten seconds: all resume, and
