@@ -9,7 +9,7 @@ use proptest::prelude::*;
 use ringbus_protocols::mqtt::connection::{Connection, Input};
 use ringbus_protocols::mqtt::{
     Connect, DecodeError, Frame, PACKET_SIZE_MAX, Packet, Properties, PropertiesBuf, Property,
-    PropertyId, Publish, QoS, Version, frame,
+    PropertyId, Publish, QoS, ReasonCode, Version, frame,
 };
 
 proptest! {
@@ -261,17 +261,35 @@ fn mqtt31_flags_may_announce_credentials_that_are_not_there() {
 
 #[test]
 fn a_refusal_is_in_the_version_that_was_asked_for() {
-    for (text, expected) in [
-        ("s'MQTT' 05 FF", Some(Version::V5)),
-        ("s'MQTT' 06", Some(Version::V5)),
-        ("s'MQTT' 04", Some(Version::V3_1_1)),
-        ("s'MQTT' 01", Some(Version::V3_1_1)),
-        ("s'MQIsdp' 03", Some(Version::V3_1)),
-        ("s'HTTP' 05", Some(Version::V3_1_1)),
-        ("s'MQTT'", None),
-        ("00", None),
+    use ReasonCode::{MalformedPacket, NotAuthorized, UnsupportedProtocolVersion};
+    for (text, reason, expected) in [
+        ("10 [ s'MQTT' 05 FF ]", NotAuthorized, Some(Version::V5)),
+        ("10 [ s'MQTT' 05 FF ]", MalformedPacket, Some(Version::V5)),
+        ("10 [ s'MQTT' 04 ]", NotAuthorized, Some(Version::V3_1_1)),
+        ("10 [ s'MQIsdp' 03 ]", NotAuthorized, Some(Version::V3_1)),
+        // MQTT 3 has no word for it.
+        ("10 [ s'MQTT' 04 ]", MalformedPacket, None),
+        ("10 [ s'MQTT' 06 ]", MalformedPacket, None),
+        // Cut short behind the version.
+        ("10 7F s'MQTT' 05", MalformedPacket, Some(Version::V5)),
+        // Cut short before it, no MQTT, no CONNECT, no length.
+        ("10 [ s'MQTT' ]", NotAuthorized, None),
+        ("10 [ s'HTTP' 05 ]", UnsupportedProtocolVersion, None),
+        ("30 [ s'MQTT' 05 ]", NotAuthorized, None),
+        ("10 FF FF FF FF 01 s'MQTT' 05", NotAuthorized, None),
+        ("", NotAuthorized, None),
     ] {
-        let body = common::notation::bytes(text);
-        assert_eq!(Connect::refusal_version(&body), expected, "{text}");
+        let bytes = common::notation::bytes(text);
+        let version = Connect::refusal_version(&bytes, reason);
+        assert_eq!(version, expected, "{text} {reason}");
+    }
+}
+
+#[test]
+fn mqtt311_3_1_2_2_a_level_that_is_not_known_is_refused_in_the_form_of_3_1_1() {
+    for text in ["s'MQTT' 00", "s'MQTT' 03", "s'MQTT' 06", "s'MQIsdp' 04"] {
+        let bytes = common::notation::bytes(&format!("10 [ {text} ]"));
+        let version = Connect::refusal_version(&bytes, ReasonCode::UnsupportedProtocolVersion);
+        assert_eq!(version, Some(Version::V3_1_1), "{text}");
     }
 }

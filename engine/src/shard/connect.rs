@@ -16,7 +16,6 @@ use crate::pubsub::{Message, PublisherId, Stored};
 use crate::session::{NEVER_EXPIRES, StoredWill};
 
 const ASSIGNED_PREFIX: &str = "auto-";
-const PROTOCOL_LEVEL_V5: u8 = 5;
 
 impl Shard {
     /// Anything but CONNECT closes a new connection [MQTT311-3.1.0-1] [MQTT5-3.1.0-1].
@@ -203,7 +202,7 @@ impl Shard {
         let Some(conn) = self.connections.get_mut(id) else {
             return;
         };
-        if let Some(version) = answer_version(bytes, reason) {
+        if let Some(version) = Connect::refusal_version(bytes, reason) {
             let connack = ConnAck {
                 session_present: false,
                 reason,
@@ -244,38 +243,4 @@ impl Shard {
             conn.backlog.extend_from_slice(&handoff.received[taken..]);
         }
     }
-}
-
-/// The version in which to answer a CONNECT that is refused, if it can be told.
-fn answer_version(bytes: &[u8], reason: ReasonCode) -> Option<Version> {
-    const CONNECT: u8 = 0x10;
-    if bytes.first() != Some(&CONNECT) {
-        return None;
-    }
-    let varint = bytes[1..]
-        .iter()
-        .take(4)
-        .position(|byte| byte & 0x80 == 0)?
-        + 1;
-    let body = bytes.get(1 + varint..)?;
-    let name_len = usize::from(u16::from_be_bytes([*body.first()?, *body.get(1)?]));
-    let name = body.get(2..2 + name_len)?;
-    let level = *body.get(2 + name_len)?;
-    match name {
-        b"MQTT" if level == PROTOCOL_LEVEL_V5 => Some(Version::V5),
-        // [MQTT311-3.1.2-2] wants an answer to an unknown level, v3 has none for malformed packets.
-        b"MQTT" | b"MQIsdp" if has_v3_code(reason) => Some(Version::V3_1_1),
-        _ => None,
-    }
-}
-
-fn has_v3_code(reason: ReasonCode) -> bool {
-    matches!(
-        reason,
-        ReasonCode::UnsupportedProtocolVersion
-            | ReasonCode::ClientIdentifierNotValid
-            | ReasonCode::ServerUnavailable
-            | ReasonCode::BadUserNameOrPassword
-            | ReasonCode::NotAuthorized
-    )
 }

@@ -61,7 +61,7 @@ fn mqtt_3_1_2_1_unknown_protocol_name_is_refused() {
         Version::V3_1_1,
         &connect_bytes(b"HTTP", 4, 2, &[0, 1, b'a']),
     );
-    assert!(matches!(answer, None | Some(1)), "{answer:?}");
+    assert_eq!(answer, None, "it may be no MQTT at all");
     broker.stop();
 }
 
@@ -70,15 +70,12 @@ fn mqtt_3_1_2_2_unsupported_level_is_refused_with_its_code() {
     let broker = Broker::start();
     let level_2 = connect_bytes(b"MQTT", 2, 2, &[0, 1, b'a']);
     assert_eq!(rejection(&broker, Version::V3_1_1, &level_2), Some(0x01));
-    // What a later version is like nobody knows: the code is that of 3.1.1 or of 5.
+    // What a later version is like nobody knows: 3.1.1 demands this answer, 5 allows any.
     let level_6 = connect_bytes(b"MQTT", 6, 2, &[0, 0, 1, b'a']);
     let mut client = Client::raw(broker.address(), Version::V5);
     client.send_bytes(&level_6);
     let answer = client.drain();
-    assert!(
-        answer == [0x20, 2, 0, 0x01] || answer == [0x20, 3, 0, 0x84, 0],
-        "{answer:02x?}"
-    );
+    assert_eq!(answer, [0x20, 2, 0, 0x01], "{answer:02x?}");
     broker.stop();
 }
 

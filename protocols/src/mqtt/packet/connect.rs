@@ -2,7 +2,9 @@
 
 use super::super::header::put_header;
 use super::super::property::Place;
-use super::super::{DecodeError, FixedHeader, PacketType, Properties, QoS, Version};
+use super::super::{
+    ConnectReturnCode, DecodeError, FixedHeader, PacketType, Properties, QoS, ReasonCode, Version,
+};
 use super::{expect_end, packet_len};
 use crate::topic::TopicName;
 use crate::wire::{self, Reader, prefixed_len};
@@ -53,18 +55,27 @@ pub struct Will<'a> {
 }
 
 impl<'a> Connect<'a> {
-    /// The version that the CONNECT with this body asks for, also when the rest of it is bad: the
-    /// form in which to refuse it. A later version of `MQTT` than 5 is answered as 5, a protocol
-    /// or version that is not known as 3.1.1; `None` if the body is too short to say.
-    pub fn refusal_version(body: &[u8]) -> Option<Version> {
-        let mut reader = Reader::new(body);
+    /// The form in which to refuse the CONNECT that `bytes` begin with, whatever is wrong behind
+    /// its version, even if it is cut short. A version of MQTT that is not known is refused as
+    /// 3.1.1 does it: that demands an answer `[MQTT311-3.1.2-2]`, 5.0 only allows one
+    /// `[MQTT5-3.1.2-2]`, and a client older than 5.0 could not read it. `None`: close without a
+    /// word, since this is no CONNECT of MQTT, or MQTT 3 has no code for `reason`
+    /// `[MQTT311-3.2.2-6]`.
+    pub fn refusal_version(bytes: &[u8], reason: ReasonCode) -> Option<Version> {
+        let mut reader = Reader::new(bytes);
+        if reader.u8().ok()? != (PacketType::Connect as u8) << 4 {
+            return None;
+        }
+        reader.varint().ok()?;
         let name = reader.binary().ok()?;
         let level = reader.u8().ok()?;
-        Some(match Version::from_protocol(name, level) {
-            Some(version) => version,
-            None if name == b"MQTT" && level > 5 => Version::V5,
-            None => Version::V3_1_1,
-        })
+        let is_mqtt = |version: &Version| version.protocol_name().as_bytes() == name;
+        if !Version::ALL.iter().any(is_mqtt) {
+            return None;
+        }
+        let version = Version::from_protocol(name, level).unwrap_or(Version::V3_1_1);
+        let can_say = version.is_v5() || ConnectReturnCode::from_reason(reason).is_some();
+        can_say.then_some(version)
     }
 
     /// Decodes the body of a CONNECT of any version.
