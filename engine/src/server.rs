@@ -19,8 +19,10 @@ use crate::io::{
 };
 use crate::mailbox::{Mailbox, Wake, mesh};
 use crate::shard::{Batch, Shard, ShardConfig};
+use std::cell::Cell;
 use std::fmt;
 use std::io;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread::{Builder, JoinHandle};
@@ -81,6 +83,25 @@ impl Server {
         let acceptors: Arc<[Acceptor]> = bound
             .collect::<Result<_, _>>()
             .map_err(ServerError::Listen)?;
+        let (wanted, driver) = (config.io, choice.driver);
+        match Self::start_on(choice, Arc::clone(&acceptors), config, connections_max) {
+            // The probe's ring was a small one, and one.
+            Err(ServerError::Shard(_, error)) if driver == Driver::Ring => {
+                let instead = probe::without_ring(wanted, &error).map_err(ServerError::Driver)?;
+                Self::start_on(instead, acceptors, config, connections_max)
+            }
+            started => started,
+        }
+    }
+
+    /// Starts the shards on a driver that may yet fail. None serves then: what connects
+    /// waits in the backlog.
+    fn start_on(
+        choice: Choice,
+        acceptors: Arc<[Acceptor]>,
+        config: &Config,
+        connections_max: usize,
+    ) -> Result<Self, ServerError> {
         let doorbells = doorbells(config.shards)?;
         let (sender, notes) = channel();
         let mut server = Self {
@@ -93,7 +114,10 @@ impl Server {
         };
         let started = server.spawn(config, connections_max, doorbells);
         match started.and_then(|()| server.await_start()) {
-            Ok(()) => Ok(server),
+            Ok(()) => {
+                server.order(Phase::Run);
+                Ok(server)
+            }
             Err(error) => {
                 server.end(Phase::Quit);
                 Err(error)
@@ -190,8 +214,16 @@ impl Server {
         Ok(())
     }
 
-    fn end(&mut self, phase: Phase) {
+    fn order(&self, phase: Phase) {
         self.control.order(phase);
+        // Those that still wait for the others to start.
+        for thread in &self.threads {
+            thread.thread().unpark();
+        }
+    }
+
+    fn end(&mut self, phase: Phase) {
+        self.order(phase);
         for thread in self.threads.drain(..) {
             if thread.join().is_err() {
                 tracing::error!("a shard panicked");
@@ -281,21 +313,24 @@ impl Seat {
             tracing::warn!("shard {id} is not pinned: {error}");
         }
         let notes = self.notes.clone();
-        let ended = self
-            .run()
-            .map(|finished| tracing::info!("shard {id}: {finished}"));
+        let served = Rc::new(Cell::new(false));
+        let ended = self.run(Rc::clone(&served)).map(|finished| {
+            if served.get() {
+                tracing::info!("shard {id}: {finished}");
+            }
+        });
         // The server may have stopped listening: it is ending then.
         notes.send(Note::Ended(id, ended)).unwrap_or_default();
     }
 
-    fn run(self) -> Result<Finished, DriverError> {
+    fn run(self, served: Rc<Cell<bool>>) -> Result<Finished, DriverError> {
         let shard = Shard::new(
             self.mailbox.shard(),
             self.config,
             self.clock.now(),
             self.seed,
         );
-        let notes = self.notes;
+        let (notes, control) = (self.notes, Arc::clone(&self.control));
         let station = Station {
             shard,
             mailbox: self.mailbox,
@@ -304,7 +339,13 @@ impl Seat {
             doorbell: self.doorbell,
             clock: self.clock,
             cpu: self.cpu,
-            started: Box::new(move || notes.send(Note::Started).unwrap_or_default()),
+            started: Box::new(move || {
+                notes.send(Note::Started).unwrap_or_default();
+                while control.phase() == Phase::Start {
+                    std::thread::park();
+                }
+                served.set(control.phase() != Phase::Quit);
+            }),
         };
         match self.driver {
             Driver::Ring => ring::run(station),

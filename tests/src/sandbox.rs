@@ -7,9 +7,16 @@ use std::process::Command;
 /// `io_uring_setup` fails with `EPERM` in this program and its children, as
 /// under the default seccomp profile of container runtimes.
 pub fn deny_io_uring(command: &mut Command) -> &mut Command {
+    fail_rings(command, 1, libc::EPERM)
+}
+
+/// Rings of so many entries and more fail with `errno`, as where smaller ones
+/// just fit.
+pub fn fail_rings(command: &mut Command, entries_min: u32, errno: i32) -> &mut Command {
+    let filter = filter(entries_min, errno);
     // SAFETY: runs between fork and exec; it only makes system calls and reads
-    // constants, and allocates nothing.
-    unsafe { command.pre_exec(|| install(&FILTER)) }
+    // what the closure owns, and allocates nothing.
+    unsafe { command.pre_exec(move || install(&filter)) }
 }
 
 /// Lowers a limit of this program, soft and hard. `resource` is one of `libc::RLIMIT_*`.
@@ -30,20 +37,37 @@ pub fn limit(
     unsafe { command.pre_exec(lower) }
 }
 
-/// Classic BPF over `struct seccomp_data`, which starts with the number of the call.
-static FILTER: [libc::sock_filter; 4] = [
-    statement(LOAD_WORD, 0),
-    // On equality the next statement, else the one after it.
-    jump_if_equal(libc::SYS_io_uring_setup, 0, 1),
-    statement(
-        RETURN,
-        libc::SECCOMP_RET_ERRNO | libc::EPERM.cast_unsigned(),
-    ),
-    statement(RETURN, libc::SECCOMP_RET_ALLOW),
-];
+/// Classic BPF over `struct seccomp_data`: the number of the call, and its arguments
+/// from byte 16 on.
+const fn filter(entries_min: u32, errno: i32) -> Filter {
+    [
+        statement(LOAD_WORD, 0),
+        // How many statements to skip: if it holds, and if not.
+        jump(JUMP_IF_EQUAL, SETUP, 0, 3),
+        statement(
+            LOAD_WORD,
+            if cfg!(target_endian = "little") {
+                16
+            } else {
+                20
+            },
+        ),
+        jump(JUMP_IF_AT_LEAST, entries_min, 0, 1),
+        statement(RETURN, libc::SECCOMP_RET_ERRNO | errno.cast_unsigned()),
+        statement(RETURN, libc::SECCOMP_RET_ALLOW),
+    ]
+}
 
+type Filter = [libc::sock_filter; 6];
+
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "numbers of calls are below 2^32"
+)]
+const SETUP: u32 = libc::SYS_io_uring_setup.cast_unsigned() as u32;
 const LOAD_WORD: u32 = libc::BPF_LD | libc::BPF_W | libc::BPF_ABS;
 const JUMP_IF_EQUAL: u32 = libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K;
+const JUMP_IF_AT_LEAST: u32 = libc::BPF_JMP | libc::BPF_JGE | libc::BPF_K;
 const RETURN: u32 = libc::BPF_RET | libc::BPF_K;
 
 #[expect(clippy::cast_possible_truncation, reason = "BPF codes are below 256")]
@@ -57,23 +81,17 @@ const fn statement(code: u32, k: u32) -> libc::sock_filter {
     }
 }
 
-#[expect(
-    clippy::cast_possible_truncation,
-    reason = "numbers of calls are below 2^32"
-)]
-const fn jump_if_equal(call: libc::c_long, jt: u8, jf: u8) -> libc::sock_filter {
-    let k = call.cast_unsigned() as u32;
+const fn jump(code: u32, k: u32, jt: u8, jf: u8) -> libc::sock_filter {
     libc::sock_filter {
-        code: JUMP_IF_EQUAL as u16,
         jt,
         jf,
-        k,
+        ..statement(code, k)
     }
 }
 
-fn install(filter: &'static [libc::sock_filter; 4]) -> io::Result<()> {
+fn install(filter: &Filter) -> io::Result<()> {
     let program = libc::sock_fprog {
-        len: 4,
+        len: 6,
         filter: filter.as_ptr().cast_mut(),
     };
     // Without privileges a filter is taken only from those who can gain none.

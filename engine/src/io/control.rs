@@ -9,14 +9,16 @@ use std::sync::atomic::{AtomicU8, Ordering};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[repr(u8)]
 pub enum Phase {
+    /// Set up, and wait for the others: nobody serves unless all can.
+    Start = 0,
     /// Serve.
-    Run = 0,
+    Run = 1,
     /// Take no more connections, take leave of those that are there, then end.
-    Drain = 1,
+    Drain = 2,
     /// End with this turn.
-    Quit = 2,
+    Quit = 3,
     /// Panic: how the tests see what a broken shard does to the process.
-    Panic = 3,
+    Panic = 4,
 }
 
 /// One flag for all shards, and the doorbells that make them look at it.
@@ -27,11 +29,11 @@ pub struct Control {
 }
 
 impl Control {
-    /// All shards serve.
+    /// All shards start.
     #[must_use]
     pub fn new(wakers: Vec<Arc<WakeFd>>) -> Self {
         Self {
-            phase: AtomicU8::new(Phase::Run as u8),
+            phase: AtomicU8::new(Phase::Start as u8),
             wakers,
         }
     }
@@ -41,9 +43,10 @@ impl Control {
     #[must_use]
     pub fn phase(&self) -> Phase {
         match self.phase.load(Ordering::Relaxed) {
-            0 => Phase::Run,
-            1 => Phase::Drain,
-            2 => Phase::Quit,
+            0 => Phase::Start,
+            1 => Phase::Run,
+            2 => Phase::Drain,
+            3 => Phase::Quit,
             _ => Phase::Panic,
         }
     }
@@ -64,6 +67,8 @@ mod tests {
     #[test]
     fn a_phase_never_goes_back() {
         let control = Control::new(Vec::new());
+        assert_eq!(control.phase(), Phase::Start);
+        control.order(Phase::Run);
         assert_eq!(control.phase(), Phase::Run);
         control.order(Phase::Quit);
         control.order(Phase::Drain);

@@ -232,7 +232,7 @@ impl Host {
 
     fn is_over(&self) -> bool {
         match self.control.phase() {
-            Phase::Run => false,
+            Phase::Start | Phase::Run => false,
             Phase::Drain => self.draining && self.shard.is_drained() && self.links.len() == 0,
             Phase::Quit | Phase::Panic => true,
         }

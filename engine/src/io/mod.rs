@@ -49,7 +49,7 @@ pub struct Station {
     pub clock: Clock,
     /// Where the thread is pinned.
     pub cpu: usize,
-    /// Called once the driver is set up.
+    /// Called once the driver is set up; returns when the shard is to go on.
     pub started: Box<dyn FnOnce()>,
 }
 

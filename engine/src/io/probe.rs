@@ -4,7 +4,7 @@
 //! where it is denied, so the kernel is asked first.
 
 use crate::config::IoChoice;
-use crate::io::ring;
+use crate::io::{DriverError, ring};
 use std::fmt;
 use std::fs;
 use std::io;
@@ -36,12 +36,20 @@ pub struct Refused {
     reason: String,
 }
 
-/// The driver for what was asked, after asking the kernel.
+/// The driver for what was asked, after asking the kernel for one small ring.
 ///
 /// # Errors
 /// `ring` or `glommio` was demanded and io_uring is not to be had.
 pub fn choose(wanted: IoChoice) -> Result<Choice, Refused> {
     choose_given(wanted, || ring::probe().map_err(|error| explain(&error)))
+}
+
+/// The driver instead, where a shard then did not get its ring.
+///
+/// # Errors
+/// `ring` was demanded.
+pub fn without_ring(wanted: IoChoice, failed: &DriverError) -> Result<Choice, Refused> {
+    choose_given(wanted, || Err(explain(&failed.error)))
 }
 
 fn choose_given(
@@ -72,7 +80,13 @@ fn explain(error: &io::Error) -> String {
         },
         Some(libc::ENOSYS) => "this kernel has no io_uring".to_owned(),
         Some(libc::EINVAL | libc::EOPNOTSUPP) => "io_uring of this kernel is too old".to_owned(),
-        Some(libc::ENOMEM) => "not enough locked memory for io_uring (ulimit -l)".to_owned(),
+        Some(libc::ENOMEM) => {
+            "not enough locked memory for io_uring: RLIMIT_MEMLOCK, ulimit -l".to_owned()
+        }
+        Some(libc::EMFILE) => {
+            "not enough open files for io_uring: RLIMIT_NOFILE, ulimit -n".to_owned()
+        }
+        Some(libc::ENFILE) => "not enough open files for io_uring: sysctl fs.file-max".to_owned(),
         _ => format!("io_uring failed: {error}"),
     }
 }
@@ -159,5 +173,22 @@ mod tests {
         assert!(text(libc::EPERM).starts_with("io_uring denied by"));
         assert_eq!(text(libc::ENOSYS), "this kernel has no io_uring");
         assert!(text(libc::EINVAL).contains("too old"));
+        assert!(text(libc::ENOMEM).contains("RLIMIT_MEMLOCK"));
+        assert!(text(libc::EMFILE).contains("RLIMIT_NOFILE"));
+    }
+
+    #[test]
+    fn a_shard_without_its_ring_is_epoll_only_if_nobody_demanded_the_ring() {
+        let failed = DriverError {
+            tried: "set up io_uring",
+            error: io::Error::from_raw_os_error(libc::ENOMEM),
+        };
+        let instead = without_ring(IoChoice::Auto, &failed).expect("epoll");
+        assert_eq!(
+            instead.to_string(),
+            "epoll (not enough locked memory for io_uring: RLIMIT_MEMLOCK, ulimit -l)"
+        );
+        let refused = without_ring(IoChoice::Ring, &failed).expect_err("demanded");
+        assert!(refused.to_string().contains("RLIMIT_MEMLOCK"), "{refused}");
     }
 }
