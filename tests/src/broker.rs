@@ -117,6 +117,12 @@ impl Broker {
         kib.expect("VmRSS in kB") * 1024
     }
 
+    /// Descriptors it has open now.
+    pub fn open_files(&self) -> usize {
+        let files = std::fs::read_dir(format!("/proc/{}/fd", self.child.id()));
+        files.expect("a running process").count()
+    }
+
     /// Waits until the broker prints a line that contains `text`, and returns it.
     pub fn wait_line(&self, text: &str) -> String {
         self.output.wait_line(text)

@@ -508,6 +508,8 @@ impl Client {
                     return None;
                 }
                 Ok(_) => {}
+                // A debugger, or a machine that was suspended.
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 Err(error) if is_close(error.kind()) => return None,
                 Err(error) => panic!("nothing came in {DEADLINE:?}: {error} {:?}", self.inbox),
             }

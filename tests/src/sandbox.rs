@@ -37,6 +37,21 @@ pub fn limit(
     unsafe { command.pre_exec(lower) }
 }
 
+/// The program starts with the lowest `count` descriptors after the usual three
+/// taken, which it knows nothing about: fewer are free than its limit says.
+pub fn hoard(command: &mut Command, count: i32) -> &mut Command {
+    let take = move || {
+        // Those of this process that are replaced would be closed by the program's start.
+        for number in 3..3 + count {
+            // SAFETY: takes integers only.
+            check(unsafe { libc::dup2(0, number) }.min(0))?;
+        }
+        Ok(())
+    };
+    // SAFETY: runs between fork and exec; it only makes system calls.
+    unsafe { command.pre_exec(take) }
+}
+
 /// Classic BPF over `struct seccomp_data`: the number of the call, and its arguments
 /// from byte 16 on.
 const fn filter(entries_min: u32, errno: i32) -> Filter {

@@ -4,6 +4,7 @@
 //! [`Host::finish`], [`Host::wait`].
 
 mod closing;
+mod seldom;
 mod sending;
 mod waiting;
 
@@ -14,6 +15,7 @@ use super::{Control, Finished, Phase, Station};
 use crate::base::{ConnId, Nanos, Peer, Socket};
 use crate::mailbox::Mailbox;
 use crate::shard::{Batch, Effects, Shard};
+use seldom::Seldom;
 use std::os::fd::{IntoRawFd, OwnedFd};
 use std::sync::Arc;
 pub(crate) use waiting::Wait;
@@ -61,6 +63,8 @@ pub(crate) struct Host {
     draining: bool,
     /// Accepting stopped for want of resources; when to try again.
     accept_again: Option<Nanos>,
+    /// The warning of that.
+    shortage: Seldom,
     /// When mail was last handled.
     mail_at: Nanos,
     /// Links whose receive ended and may have to be asked for again.
@@ -86,6 +90,7 @@ impl Host {
             now: station.clock.now(),
             draining: false,
             accept_again: None,
+            shortage: Seldom::default(),
             mail_at: Nanos::ZERO,
             rearm: Vec::new(),
             resumed: Vec::new(),
@@ -137,21 +142,25 @@ impl Host {
         self.open(port, conn, socket, Stage::Fresh);
     }
 
-    /// Accepting failed; without descriptors or memory it rests a while, since
-    /// the connection that waits would be reported again at once.
+    /// Accepting failed. It rests a while where that would be reported again at
+    /// once: without descriptors or memory the connection goes on waiting.
     pub(crate) fn accept_failed<P: Port>(&mut self, port: &mut P, error: i32) {
         match error {
             libc::EMFILE | libc::ENFILE | libc::ENOMEM | libc::ENOBUFS => {
-                if self.accept_again.is_none() {
+                if self.shortage.is_due(self.now) {
                     let error = std::io::Error::from_raw_os_error(error);
                     tracing::warn!("cannot accept connections for now: {error}");
                 }
-                self.accept_again = Some(self.now + ACCEPT_PAUSE);
-                port.accept(false);
+                self.rest_accept(port);
             }
             // The connection is already gone, or was denied: there may be others.
             _ => port.accept(!self.draining && self.accept_again.is_none()),
         }
+    }
+
+    fn rest_accept<P: Port>(&mut self, port: &mut P) {
+        self.accept_again = Some(self.now + ACCEPT_PAUSE);
+        port.accept(false);
     }
 
     /// Bytes of a link arrived.

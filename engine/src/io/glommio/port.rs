@@ -48,8 +48,11 @@ impl Streams {
         }
     }
 
+    /// Leaves a connection in the backlog if there is no descriptor for its copy.
     pub(super) fn accept_one(&self, at: usize) -> io::Result<OwnedFd> {
-        sockets::accept(&self.acceptors[at])
+        let acceptor = &self.acceptors[at];
+        let _place = duplicate(acceptor)?;
+        sockets::accept(acceptor)
     }
 
     /// A listener to wait for.
