@@ -42,10 +42,15 @@ pub fn probe() -> io::Result<()> {
 /// # Errors
 /// The ring could not be made, or the kernel failed it later.
 pub fn run(station: Station) -> Result<Finished, DriverError> {
+    run_with(station, buffers::COUNT, buffers::BYTES)
+}
+
+/// As [`run`], with so many receive buffers of so many bytes.
+fn run_with(station: Station, count: u16, bytes: usize) -> Result<Finished, DriverError> {
     clock::tighten_timers();
     let port = RingPort::new(Arc::clone(&station.acceptors), &station.doorbell)
         .tried("set up io_uring")?;
-    let buffers = Buffers::register(port.ring(), buffers::COUNT, buffers::BYTES);
+    let buffers = Buffers::register(port.ring(), count, bytes);
     let buffers = buffers.tried("register receive buffers with io_uring")?;
     let mut driver = Driver {
         port,
@@ -240,3 +245,6 @@ impl Driver {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests;
