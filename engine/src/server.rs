@@ -191,10 +191,11 @@ impl Server {
     /// As [`Server::run`].
     pub fn drain(&mut self, timeout: Duration) -> Result<(), ServerError> {
         tracing::info!("draining for {timeout:?} at most");
+        // The shards first: who still accepts is told again and again that nobody listens.
+        self.control.order(Phase::Drain);
         for acceptor in self.acceptors.iter() {
             acceptor.stop();
         }
-        self.control.order(Phase::Drain);
         let clock = Clock::start();
         let mut running = self.threads.len();
         while running > 0 {

@@ -61,7 +61,7 @@ pub(crate) struct Host {
     clock: Clock,
     now: Nanos,
     draining: bool,
-    /// Accepting stopped for want of resources; when to try again.
+    /// Accepting rests; when to try again.
     accept_again: Option<Nanos>,
     /// The warning of that.
     shortage: Seldom,
@@ -153,6 +153,8 @@ impl Host {
                 }
                 self.rest_accept(port);
             }
+            // Nobody listens any more: a drain that is about to be ordered.
+            libc::EINVAL => self.rest_accept(port),
             // The connection is already gone, or was denied: there may be others.
             _ => port.accept(!self.draining && self.accept_again.is_none()),
         }
@@ -324,5 +326,5 @@ impl Host {
     }
 }
 
-/// How long accepting rests after the process ran out of descriptors or memory.
+/// How long accepting rests when the next attempt would fail as well.
 const ACCEPT_PAUSE: Nanos = Nanos::from_millis(100);

@@ -2,6 +2,7 @@
 
 mod broker;
 mod client;
+mod listeners;
 mod process;
 
 use broker::on_every_driver;

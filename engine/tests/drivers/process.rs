@@ -136,7 +136,7 @@ fn the_banner_names_the_driver_and_why() {
 }
 
 /// Runs the ignored test of that name in a process of its own.
-fn in_a_process(test: &str) -> std::process::Output {
+pub(crate) fn in_a_process(test: &str) -> std::process::Output {
     let mut command = Command::new(std::env::current_exe().expect("this test"));
     command
         .args([test, "--exact", "--ignored", "--nocapture"])
@@ -162,9 +162,9 @@ fn a_shard_that_panics_stops_the_process_with_a_clear_message() {
     }
 }
 
-/// Starts a broker in this process and has its shards panic.
-fn panic_shards(io: IoChoice) {
-    let config = Config {
+/// Two shards on a free port.
+pub(crate) fn config(io: IoChoice) -> Config {
+    Config {
         shards: 2,
         cpus: Machine::detect().allowed_cpus,
         partition_levels: PartitionLevels::default(),
@@ -180,8 +180,12 @@ fn panic_shards(io: IoChoice) {
         io,
         log_format: LogFormat::Text,
         log_level: LogLevel::Info,
-    };
-    let server = Server::start(&config).expect("it starts");
+    }
+}
+
+/// Starts a broker in this process and has its shards panic.
+fn panic_shards(io: IoChoice) {
+    let server = Server::start(&config(io)).expect("it starts");
     server.control().order(Phase::Panic);
     // Never ends if the process lives on without its shards.
     let ended = server.run(Signals::catch().expect("signals"), Duration::ZERO);
