@@ -1,4 +1,4 @@
-//! A broker that runs out of descriptors goes on with what it has, on every driver.
+//! Descriptors, on every driver: how many a connection takes, and what a broker does without.
 
 use ringbus::config::IoChoice;
 use ringbus::io::clock::Clock;
@@ -99,4 +99,21 @@ fn assert_unanswered(client: &Client) {
     let nothing = [ErrorKind::WouldBlock, ErrorKind::Interrupted];
     assert!(nothing.contains(&error.kind()), "{error}");
     stream.set_read_timeout(patience).expect("a socket");
+}
+
+/// Less than two descriptors for each of the connections.
+const ROOM: u32 = 400;
+const CONNECTIONS: usize = 250;
+
+#[test]
+fn an_established_connection_takes_one_descriptor() {
+    for driver in drivers() {
+        eprintln!("on {driver}");
+        let broker = start(driver, ROOM, 0);
+        let connect = |at| Client::open(&broker, Version::V5, &format!("one-{at}"));
+        let mut clients: Vec<Client> = (0..CONNECTIONS).map(connect).collect();
+        clients.iter_mut().for_each(Client::ping);
+        drop(clients);
+        broker.stop();
+    }
 }

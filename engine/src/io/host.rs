@@ -319,8 +319,9 @@ impl Host {
         };
         debug_assert!(!port.holds(link), "a fresh link receives one at a time");
         port.forget(link);
-        if let Some(link) = self.links.remove(key) {
-            let number = link.socket.into_raw_fd();
+        if let Some(mut link) = self.links.remove(key) {
+            let given = link.give_socket();
+            let number = given.expect("a fresh link has its socket").into_raw_fd();
             debug_assert_eq!(number, socket, "the shard hands over what it was given");
         }
     }

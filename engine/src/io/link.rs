@@ -76,7 +76,9 @@ pub(crate) enum Sending {
 #[derive(Debug)]
 pub(crate) struct Link {
     pub(crate) conn: ConnId,
-    pub(crate) socket: OwnedFd,
+    fd: RawFd,
+    /// None once it has another owner, see [`Link::give_socket`].
+    socket: Option<OwnedFd>,
     pub(crate) stage: Stage,
     pub(crate) receiving: Receiving,
     /// A send is under way.
@@ -103,7 +105,8 @@ impl Link {
     pub(crate) fn new(conn: ConnId, socket: OwnedFd, stage: Stage) -> Self {
         Self {
             conn,
-            socket,
+            fd: socket.as_raw_fd(),
+            socket: Some(socket),
             stage,
             receiving: Receiving::Off,
             sending: Sending::Not,
@@ -120,7 +123,12 @@ impl Link {
 
     #[inline]
     pub(crate) fn fd(&self) -> RawFd {
-        self.socket.as_raw_fd()
+        self.fd
+    }
+
+    /// Hands the socket to an owner that closes it after the link is gone; once.
+    pub(crate) fn give_socket(&mut self) -> Option<OwnedFd> {
+        self.socket.take()
     }
 
     /// Whether the shard still knows the connection.

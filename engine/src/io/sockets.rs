@@ -27,7 +27,7 @@ pub(super) fn send(link: &mut Link) -> Sent {
         return Sent::Later;
     }
     let flags = libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL;
-    let fd = link.socket.as_raw_fd();
+    let fd = link.fd();
     let sent = if let Some(bytes) = output.as_plain() {
         // SAFETY: reads bytes that we own.
         unsafe { libc::send(fd, bytes.as_ptr().cast(), bytes.len(), flags) }

@@ -2,7 +2,7 @@
 
 use super::runtime::{Job, Runtime, spawn_later};
 use crate::io::host::{Port, Sent};
-use crate::io::link::{Link, LinkKey, Receiving};
+use crate::io::link::{Link, LinkKey, Receiving, Stage};
 use crate::io::listener::Acceptor;
 use crate::io::sockets;
 use glommio::net::TcpStream;
@@ -17,8 +17,8 @@ use std::sync::Arc;
 /// Unix socket is one as well.
 ///
 /// It closes its descriptor when dropped, and that cannot be prevented; but a
-/// socket may move to another shard. So it has a copy of the link's descriptor,
-/// and a connection takes two.
+/// socket may move to another shard. So it has a copy of the link's descriptor
+/// until the connection is established, and the link's own from then on.
 pub(super) type SharedStream = Rc<RefCell<TcpStream>>;
 
 /// The streams of one shard.
@@ -51,23 +51,31 @@ impl Streams {
     /// Leaves a connection in the backlog if there is no descriptor for its copy.
     pub(super) fn accept_one(&self, at: usize) -> io::Result<OwnedFd> {
         let acceptor = &self.acceptors[at];
-        let _place = duplicate(acceptor)?;
+        let _place = duplicate(acceptor.as_raw_fd())?;
         sockets::accept(acceptor)
     }
 
     /// A listener to wait for.
     pub(super) fn listener(&self, at: usize) -> io::Result<TcpStream> {
-        stream_of(&self.acceptors[at])
+        duplicate(self.acceptors[at].as_raw_fd()).map(stream)
     }
 
-    fn stream(&mut self, link: &Link) -> io::Result<&mut Stream> {
+    fn stream(&mut self, link: &mut Link) -> io::Result<&mut Stream> {
         use std::collections::hash_map::Entry;
-        match self.streams.entry(link.fd()) {
-            Entry::Occupied(known) => Ok(known.into_mut()),
-            Entry::Vacant(vacant) => {
-                let shared = Rc::new(RefCell::new(stream_of(&link.socket)?));
+        let stays = link.stage == Stage::Open;
+        let own = if stays { link.give_socket() } else { None };
+        match (self.streams.entry(link.fd()), own) {
+            (Entry::Occupied(known), own) => {
+                let known = known.into_mut();
+                if let Some(own) = own {
+                    known.shared = share(own);
+                }
+                Ok(known)
+            }
+            (Entry::Vacant(vacant), own) => {
+                let socket = own.map_or_else(|| duplicate(link.fd()), Ok)?;
                 Ok(vacant.insert(Stream {
-                    shared,
+                    shared: share(socket),
                     reader: None,
                     writer: None,
                 }))
@@ -146,9 +154,9 @@ impl Port for Streams {
 }
 
 /// A second descriptor of a socket, for its owner to close.
-pub(super) fn duplicate(fd: &impl AsRawFd) -> io::Result<OwnedFd> {
+pub(super) fn duplicate(fd: RawFd) -> io::Result<OwnedFd> {
     // SAFETY: takes integers only.
-    let copy = unsafe { libc::fcntl(fd.as_raw_fd(), libc::F_DUPFD_CLOEXEC, 0) };
+    let copy = unsafe { libc::fcntl(fd, libc::F_DUPFD_CLOEXEC, 0) };
     if copy < 0 {
         return Err(io::Error::last_os_error());
     }
@@ -156,8 +164,11 @@ pub(super) fn duplicate(fd: &impl AsRawFd) -> io::Result<OwnedFd> {
     Ok(unsafe { OwnedFd::from_raw_fd(copy) })
 }
 
-fn stream_of(socket: &impl AsRawFd) -> io::Result<TcpStream> {
-    let copy = duplicate(socket)?.into_raw_fd();
-    // SAFETY: the stream is the only owner of the copy.
-    Ok(unsafe { TcpStream::from_raw_fd(copy) })
+fn share(socket: OwnedFd) -> SharedStream {
+    Rc::new(RefCell::new(stream(socket)))
+}
+
+fn stream(socket: OwnedFd) -> TcpStream {
+    // SAFETY: the stream is its only owner.
+    unsafe { TcpStream::from_raw_fd(socket.into_raw_fd()) }
 }

@@ -16,7 +16,7 @@ use glommio::{Task, spawn_local};
 use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
 use std::io::{self, IoSlice};
-use std::os::fd::{FromRawFd, IntoRawFd};
+use std::os::fd::{AsRawFd, FromRawFd, IntoRawFd};
 use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -338,7 +338,8 @@ async fn visit_reactor() {
 }
 
 fn open(doorbell: &WakeFd) -> Result<BufferedFile, DriverError> {
-    let copy = duplicate(doorbell).map_err(|error| failed("open the doorbell", error))?;
+    let copy =
+        duplicate(doorbell.as_raw_fd()).map_err(|error| failed("open the doorbell", error))?;
     // SAFETY: the file is the only owner of the copy.
     Ok(unsafe { BufferedFile::from_raw_fd(copy.into_raw_fd()) })
 }

@@ -259,7 +259,7 @@ impl Port for RingPort {
         if !link.blocked {
             flags |= libc::MSG_DONTWAIT;
         }
-        let fd = Fd(link.socket.as_raw_fd());
+        let fd = Fd(link.fd());
         let (entry, bytes) = if let Some(bytes) = output.as_plain() {
             let length = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
             let entry = opcode::Send::new(fd, bytes.as_ptr(), length).flags(flags);
