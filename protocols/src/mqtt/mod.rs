@@ -25,9 +25,7 @@
 //!
 //! Encoders write what they are given. Fields that the version does not have are left out.
 
-pub mod alias;
 pub mod connection;
-pub mod inflight;
 
 mod error;
 mod header;
