@@ -2,6 +2,7 @@
 //! bytes trickle in one by one. `tests/run` installs the clients and runs this for every driver
 //! and number of shards.
 
+mod examples;
 mod rumqttc_client;
 
 use ringbus_tests::broker::Broker;
