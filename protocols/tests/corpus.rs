@@ -85,34 +85,19 @@ fn files() -> Files {
     files
 }
 
-/// One of each, with everything that the version has.
-fn packets(version: Version) -> Vec<(&'static str, Vec<u8>)> {
-    let identifier = PacketIdentifier::new(0x1234).expect("not zero");
-    let none = Properties::default();
-    let list = |all: &[Property<'static>]| -> PropertiesBuf {
-        if version.is_v5() {
-            all.iter().copied().collect()
-        } else {
-            PropertiesBuf::new()
-        }
-    };
-    let reason = |code| {
-        if version.is_v5() {
-            code
-        } else {
-            ReasonCode::Success
-        }
-    };
-    let user = Property::UserProperty(("name", "value"));
-    let (of_connect, of_will) = (list(&CONNECT), list(&WILL));
-    let (of_connack, of_publish) = (list(&CONNACK), list(&PUBLISH));
-    let of_ack = list(&[Property::ReasonString("because"), user]);
-    let of_subscribe = list(&[Property::SubscriptionIdentifier(200), user]);
-    let of_auth = list(&[
-        Property::AuthenticationMethod("m"),
-        Property::AuthenticationData(b"d"),
-    ]);
+/// Packets with the names of their files.
+type Kinds = Vec<(&'static str, Vec<u8>)>;
 
+/// One of each, with everything that the version has.
+fn packets(version: Version) -> Kinds {
+    let groups = [
+        connects, connacks, publishes, acks, requests, answers, pings, ends,
+    ];
+    groups.iter().flat_map(|group| group(version)).collect()
+}
+
+fn connects(version: Version) -> Kinds {
+    let (of_connect, of_will) = (list(version, &CONNECT), list(version, &WILL));
     let connect = Connect {
         version,
         clean_start: true,
@@ -121,116 +106,98 @@ fn packets(version: Version) -> Vec<(&'static str, Vec<u8>)> {
         will: None,
         username: None,
         password: None,
-        properties: none,
+        properties: Properties::default(),
     };
-    let full_connect = Connect {
-        will: Some(Will {
-            topic: TopicName::parse("will/topic").expect("a topic name"),
-            payload: b"gone",
-            qos: QoS::ExactlyOnce,
-            retain: true,
-            properties: of_will.as_properties(),
-        }),
+    let will = Will {
+        topic: TopicName::parse("will/topic").expect("a topic name"),
+        payload: b"gone",
+        qos: QoS::ExactlyOnce,
+        retain: true,
+        properties: of_will.as_properties(),
+    };
+    let full = Connect {
+        will: Some(will),
         username: Some("user"),
         password: Some(b"\xFFpass"),
         properties: of_connect.as_properties(),
         ..connect
     };
-    let publish = Publish {
+    let packets = [
+        ("connect", Packet::Connect(connect)),
+        ("connect-full", Packet::Connect(full)),
+    ];
+    encoded(version, &packets)
+}
+
+fn connacks(version: Version) -> Kinds {
+    let of_connack = list(version, &CONNACK);
+    let connack = ConnAck {
+        session_present: false,
+        reason: ReasonCode::Success,
+        properties: Properties::default(),
+    };
+    let full = ConnAck {
+        properties: of_connack.as_properties(),
+        ..connack
+    };
+    let packets = [
+        ("connack", Packet::ConnAck(connack)),
+        ("connack-full", Packet::ConnAck(full)),
+    ];
+    encoded(version, &packets)
+}
+
+fn publishes(version: Version) -> Kinds {
+    let of_publish = list(version, &PUBLISH);
+    let qos_0 = Publish {
         topic: "a/b/c",
         payload: b"payload",
         ..Publish::default()
     };
-    let publish_1 = Publish {
+    let qos_1 = Publish {
         qos: QoS::AtLeastOnce,
-        packet_identifier: Some(identifier),
+        packet_identifier: Some(identifier()),
         properties: of_publish.as_properties(),
-        ..publish
+        ..qos_0
     };
-    let publish_2 = Publish {
+    let qos_2 = Publish {
         qos: QoS::ExactlyOnce,
         dup: true,
         retain: true,
-        ..publish_1
+        ..qos_1
     };
-    let plain = Ack::new(identifier);
-    let code = reason(ReasonCode::NotAuthorized);
-    let received = Ack {
-        reason: code,
-        properties: of_ack.as_properties(),
-        ..plain
-    };
-    let code = reason(ReasonCode::PacketIdentifierNotFound);
-    let released = Ack {
-        reason: code,
-        properties: of_ack.as_properties(),
-        ..plain
-    };
-    let connack = ConnAck {
-        session_present: false,
-        reason: ReasonCode::Success,
-        properties: none,
-    };
-    let full_connack = ConnAck {
-        properties: of_connack.as_properties(),
-        ..connack
-    };
-    let properties = of_ack.as_properties();
-    let suback = SubAck {
-        packet_identifier: identifier,
-        properties,
-        reasons: &[0, 1, 2, 0x80],
-    };
-    let reasons: &[u8] = if version.is_v5() {
-        &[0, 0x11, 0x8F]
-    } else {
-        &[]
-    };
-    let unsuback = UnsubAck {
-        packet_identifier: identifier,
-        properties,
-        reasons,
-    };
-    let disconnect = Disconnect::new(ReasonCode::NormalDisconnection);
-    let full_disconnect = Disconnect {
-        reason: reason(ReasonCode::QuotaExceeded),
-        properties,
-    };
+    let packets = [
+        ("publish-qos0", Packet::Publish(qos_0)),
+        ("publish-qos1", Packet::Publish(qos_1)),
+        ("publish-qos2", Packet::Publish(qos_2)),
+    ];
+    encoded(version, &packets)
+}
 
-    let mut packets: Vec<(&'static str, Packet<'_>)> = vec![
-        ("connect", Packet::Connect(connect)),
-        ("connect-full", Packet::Connect(full_connect)),
-        ("connack", Packet::ConnAck(connack)),
-        ("connack-full", Packet::ConnAck(full_connack)),
-        ("publish-qos0", Packet::Publish(publish)),
-        ("publish-qos1", Packet::Publish(publish_1)),
-        ("publish-qos2", Packet::Publish(publish_2)),
+fn acks(version: Version) -> Kinds {
+    let of_ack = list(version, &ACK);
+    let plain = Ack::new(identifier());
+    let full = |code| Ack {
+        reason: reason(version, code),
+        properties: of_ack.as_properties(),
+        ..plain
+    };
+    let received = full(ReasonCode::NotAuthorized);
+    let released = full(ReasonCode::PacketIdentifierNotFound);
+    let packets = [
         ("puback", Packet::PubAck(plain)),
         ("puback-full", Packet::PubAck(received)),
         ("pubrec-full", Packet::PubRec(received)),
         ("pubrel", Packet::PubRel(plain)),
         ("pubrel-full", Packet::PubRel(released)),
         ("pubcomp-full", Packet::PubComp(released)),
-        ("suback", Packet::SubAck(suback)),
-        ("unsuback", Packet::UnsubAck(unsuback)),
-        ("pingreq", Packet::PingReq(PingReq)),
-        ("pingresp", Packet::PingResp(PingResp)),
-        ("disconnect", Packet::Disconnect(disconnect)),
-        ("disconnect-full", Packet::Disconnect(full_disconnect)),
     ];
-    if version.is_v5() {
-        let reason = ReasonCode::ContinueAuthentication;
-        let auth = Auth {
-            reason,
-            properties: of_auth.as_properties(),
-        };
-        packets.push(("auth", Packet::Auth(auth)));
-    }
-    let mut encoded: Vec<_> = packets
-        .iter()
-        .map(|(kind, packet)| (*kind, encode(packet, version)))
-        .collect();
+    encoded(version, &packets)
+}
 
+fn requests(version: Version) -> Kinds {
+    let of_subscribe = list(version, &SUBSCRIBE);
+    let properties = of_subscribe.as_properties();
     let options = SubscribeFilter {
         no_local: true,
         retain_as_published: true,
@@ -238,15 +205,110 @@ fn packets(version: Version) -> Vec<(&'static str, Vec<u8>)> {
         ..SubscribeFilter::new("$share/group/a/+", QoS::ExactlyOnce)
     };
     let filters = [SubscribeFilter::new("a/#", QoS::AtLeastOnce), options];
-    let properties = of_subscribe.as_properties();
-    let mut out = Vec::new();
-    Subscribe::encode_from(identifier, &properties, &filters, version, &mut out);
-    encoded.push(("subscribe", std::mem::take(&mut out)));
-    Unsubscribe::encode_from(identifier, &none, &["a/#", "b"], version, &mut out);
-    encoded.push(("unsubscribe", out));
-    encoded
+    let mut subscribe = Vec::new();
+    Subscribe::encode_from(identifier(), &properties, &filters, version, &mut subscribe);
+    let none = Properties::default();
+    let mut unsubscribe = Vec::new();
+    Unsubscribe::encode_from(
+        identifier(),
+        &none,
+        &["a/#", "b"],
+        version,
+        &mut unsubscribe,
+    );
+    vec![("subscribe", subscribe), ("unsubscribe", unsubscribe)]
 }
 
+fn answers(version: Version) -> Kinds {
+    let of_ack = list(version, &ACK);
+    let suback = SubAck {
+        packet_identifier: identifier(),
+        properties: of_ack.as_properties(),
+        reasons: &[0, 1, 2, 0x80],
+    };
+    let unsuback = UnsubAck {
+        packet_identifier: identifier(),
+        properties: of_ack.as_properties(),
+        reasons: if version.is_v5() {
+            &[0, 0x11, 0x8F]
+        } else {
+            &[]
+        },
+    };
+    let packets = [
+        ("suback", Packet::SubAck(suback)),
+        ("unsuback", Packet::UnsubAck(unsuback)),
+    ];
+    encoded(version, &packets)
+}
+
+fn pings(version: Version) -> Kinds {
+    let packets = [
+        ("pingreq", Packet::PingReq(PingReq)),
+        ("pingresp", Packet::PingResp(PingResp)),
+    ];
+    encoded(version, &packets)
+}
+
+fn ends(version: Version) -> Kinds {
+    let (of_ack, of_auth) = (list(version, &ACK), list(version, &AUTH));
+    let disconnect = Disconnect::new(ReasonCode::NormalDisconnection);
+    let full = Disconnect {
+        reason: reason(version, ReasonCode::QuotaExceeded),
+        properties: of_ack.as_properties(),
+    };
+    let mut packets = vec![
+        ("disconnect", Packet::Disconnect(disconnect)),
+        ("disconnect-full", Packet::Disconnect(full)),
+    ];
+    if version.is_v5() {
+        let auth = Auth {
+            reason: ReasonCode::ContinueAuthentication,
+            properties: of_auth.as_properties(),
+        };
+        packets.push(("auth", Packet::Auth(auth)));
+    }
+    encoded(version, &packets)
+}
+
+fn encoded(version: Version, packets: &[(&'static str, Packet<'_>)]) -> Kinds {
+    let packets = packets.iter();
+    packets
+        .map(|(kind, packet)| (*kind, encode(packet, version)))
+        .collect()
+}
+
+fn identifier() -> PacketIdentifier {
+    PacketIdentifier::new(0x1234).expect("not zero")
+}
+
+/// None in MQTT 3.
+fn list(version: Version, all: &[Property<'static>]) -> PropertiesBuf {
+    let all = if version.is_v5() { all } else { &[] };
+    all.iter().copied().collect()
+}
+
+/// Success in MQTT 3.
+fn reason(version: Version, code: ReasonCode) -> ReasonCode {
+    if version.is_v5() {
+        code
+    } else {
+        ReasonCode::Success
+    }
+}
+
+const ACK: [Property<'static>; 2] = [
+    Property::ReasonString("because"),
+    Property::UserProperty(("name", "value")),
+];
+const SUBSCRIBE: [Property<'static>; 2] = [
+    Property::SubscriptionIdentifier(200),
+    Property::UserProperty(("name", "value")),
+];
+const AUTH: [Property<'static>; 2] = [
+    Property::AuthenticationMethod("m"),
+    Property::AuthenticationData(b"d"),
+];
 const CONNECT: [Property<'static>; 9] = [
     Property::SessionExpiryInterval(3600),
     Property::ReceiveMaximum(20),

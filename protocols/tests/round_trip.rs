@@ -171,45 +171,61 @@ fn the_packet_identifier_is_where_the_offset_says() {
     );
 }
 
+/// Every property, those that may repeat several times.
+const PROPERTIES: [Property<'static>; 30] = [
+    Property::PayloadFormatIndicator(true),
+    Property::MessageExpiryInterval(7),
+    Property::ContentType("text/plain"),
+    Property::ResponseTopic("r/t"),
+    Property::CorrelationData(b"\0\x01"),
+    Property::SubscriptionIdentifier(1),
+    Property::SubscriptionIdentifier(268_435_455),
+    Property::SubscriptionIdentifier(300),
+    Property::SessionExpiryInterval(u32::MAX),
+    Property::AssignedClientIdentifier("id"),
+    Property::ServerKeepAlive(60),
+    Property::AuthenticationMethod("SCRAM"),
+    Property::AuthenticationData(b"data"),
+    Property::RequestProblemInformation(false),
+    Property::WillDelayInterval(9),
+    Property::RequestResponseInformation(true),
+    Property::ResponseInformation("info"),
+    Property::ServerReference("elsewhere"),
+    Property::ReasonString("because"),
+    Property::ReceiveMaximum(20),
+    Property::TopicAliasMaximum(10),
+    Property::TopicAlias(3),
+    Property::MaximumQoS(QoS::AtLeastOnce),
+    Property::RetainAvailable(true),
+    Property::UserProperty(("k", "v")),
+    Property::UserProperty(("k", "w")),
+    Property::MaximumPacketSize(1024),
+    Property::WildcardSubscriptionAvailable(true),
+    Property::SubscriptionIdentifierAvailable(false),
+    Property::SharedSubscriptionAvailable(true),
+];
+
+fn all_properties() -> PropertiesBuf {
+    PROPERTIES.into_iter().collect()
+}
+
 #[test]
-fn getters_find_every_property() {
-    let properties: PropertiesBuf = [
-        Property::PayloadFormatIndicator(true),
-        Property::MessageExpiryInterval(7),
-        Property::ContentType("text/plain"),
-        Property::ResponseTopic("r/t"),
-        Property::CorrelationData(b"\0\x01"),
-        Property::SubscriptionIdentifier(1),
-        Property::SubscriptionIdentifier(268_435_455),
-        Property::SubscriptionIdentifier(300),
-        Property::SessionExpiryInterval(u32::MAX),
-        Property::AssignedClientIdentifier("id"),
-        Property::ServerKeepAlive(60),
-        Property::AuthenticationMethod("SCRAM"),
-        Property::AuthenticationData(b"data"),
-        Property::RequestProblemInformation(false),
-        Property::WillDelayInterval(9),
-        Property::RequestResponseInformation(true),
-        Property::ResponseInformation("info"),
-        Property::ServerReference("elsewhere"),
-        Property::ReasonString("because"),
-        Property::ReceiveMaximum(20),
-        Property::TopicAliasMaximum(10),
-        Property::TopicAlias(3),
-        Property::MaximumQoS(QoS::AtLeastOnce),
-        Property::RetainAvailable(true),
-        Property::UserProperty(("k", "v")),
-        Property::UserProperty(("k", "w")),
-        Property::MaximumPacketSize(1024),
-        Property::WildcardSubscriptionAvailable(true),
-        Property::SubscriptionIdentifierAvailable(false),
-        Property::SharedSubscriptionAvailable(true),
-    ]
-    .into_iter()
-    .collect();
+fn every_property_is_found() {
+    let properties = all_properties();
     let all = properties.as_properties();
     assert!(PropertyId::ALL.iter().all(|&id| all.has(id)));
     assert_eq!(PropertyId::ALL.len(), 27);
+    let lengths = all.iter().map(|property| property.encoded_len());
+    assert_eq!(lengths.sum::<usize>(), all.as_raw().len());
+    let none = Properties::default();
+    assert!(PropertyId::ALL.iter().all(|&id| !none.has(id)));
+    assert_eq!((none.topic_alias(), none.iter().next()), (None, None));
+}
+
+#[test]
+fn getters_find_the_properties_of_a_message() {
+    let properties = all_properties();
+    let all = properties.as_properties();
     assert_eq!(all.payload_format_indicator(), Some(true));
     assert_eq!(all.message_expiry_interval(), Some(7));
     assert_eq!(all.content_type(), Some("text/plain"));
@@ -217,6 +233,14 @@ fn getters_find_every_property() {
     assert_eq!(all.correlation_data(), Some(b"\0\x01".as_slice()));
     assert_eq!(all.subscription_identifier(), Some(1));
     assert!(all.subscription_identifiers().eq([1, 268_435_455, 300]));
+    assert_eq!(all.topic_alias(), Some(3));
+    assert!(all.user_properties().eq([("k", "v"), ("k", "w")]));
+}
+
+#[test]
+fn getters_find_the_properties_of_a_connection() {
+    let properties = all_properties();
+    let all = properties.as_properties();
     assert_eq!(all.session_expiry_interval(), Some(u32::MAX));
     assert_eq!(all.assigned_client_identifier(), Some("id"));
     assert_eq!(all.server_keep_alive(), Some(60));
@@ -230,23 +254,12 @@ fn getters_find_every_property() {
     assert_eq!(all.reason_string(), Some("because"));
     assert_eq!(all.receive_maximum(), Some(20));
     assert_eq!(all.topic_alias_maximum(), Some(10));
-    assert_eq!(all.topic_alias(), Some(3));
     assert_eq!(all.maximum_qos(), Some(QoS::AtLeastOnce));
     assert_eq!(all.retain_available(), Some(true));
-    assert!(all.user_properties().eq([("k", "v"), ("k", "w")]));
     assert_eq!(all.maximum_packet_size(), Some(1024));
     assert_eq!(all.wildcard_subscription_available(), Some(true));
     assert_eq!(all.subscription_identifier_available(), Some(false));
     assert_eq!(all.shared_subscription_available(), Some(true));
-    assert_eq!(
-        all.iter()
-            .map(|property| property.encoded_len())
-            .sum::<usize>(),
-        all.as_raw().len()
-    );
-    let none = Properties::default();
-    assert!(PropertyId::ALL.iter().all(|&id| !none.has(id)));
-    assert_eq!((none.topic_alias(), none.iter().next()), (None, None));
 }
 
 /// MQTT 3.1, "User name": the Remaining Length takes precedence over the flags.

@@ -5,6 +5,7 @@ mod auth;
 mod connack;
 mod connect;
 mod disconnect;
+mod list;
 mod ping;
 mod publish;
 mod suback;

@@ -1,12 +1,11 @@
 //! SUBACK: the server answers a SUBSCRIBE `[MQTT5-3.9]`.
 
-use super::super::header::put_header;
 use super::super::property::Place;
 use super::super::{
     DecodeError, FixedHeader, PacketIdentifier, PacketType, Properties, ReasonCode, Version,
 };
-use super::{packet_len, read_identifier, reason_in};
-use crate::wire::{self, Reader};
+use super::list::List;
+use super::reason_in;
 use ReasonCode as Code;
 
 /// The Subscribe Reason Codes `[MQTT5-3.9.3-2]`.
@@ -54,55 +53,39 @@ impl<'a> SubAck<'a> {
         body: &'a [u8],
         version: Version,
     ) -> Result<Self, DecodeError> {
-        header.check_flags(version)?;
-        let mut reader = Reader::new(body);
-        let packet_identifier = read_identifier(&mut reader)?;
-        let (properties, allowed) = if version.is_v5() {
-            (Properties::read(&mut reader, Place::ACK)?, REASONS)
-        } else {
-            (Properties::default(), REASONS_V3)
-        };
-        let reasons = reader.rest();
-        if reasons.is_empty() {
-            return Err(DecodeError::PayloadEmpty(PacketType::SubAck));
-        }
-        for &value in reasons {
+        let list = List::decode(header, body, version, Place::ACK)?;
+        let allowed = if version.is_v5() { REASONS } else { REASONS_V3 };
+        for &value in list.payload {
             reason_in(allowed, value, PacketType::SubAck)?;
         }
         Ok(Self {
-            packet_identifier,
-            properties,
-            reasons,
+            packet_identifier: list.packet_identifier,
+            properties: list.properties,
+            reasons: list.payload,
         })
     }
 
     /// Appends the packet.
     pub fn encode(&self, version: Version, out: &mut Vec<u8>) {
-        put_header(out, PacketType::SubAck, 0, self.remaining(version));
-        wire::put_u16(out, self.packet_identifier.get());
-        if version.is_v5() {
-            self.properties.encode(out);
-            out.extend_from_slice(self.reasons);
-        } else {
-            out.extend(
-                self.reasons
-                    .iter()
-                    .map(|&reason| reason.min(Code::UnspecifiedError as u8)),
-            );
+        self.list().encode(PacketType::SubAck, version, out);
+        if !version.is_v5() {
+            let start = out.len() - self.reasons.len();
+            for reason in &mut out[start..] {
+                *reason = (*reason).min(Code::UnspecifiedError as u8);
+            }
         }
     }
 
     /// How many bytes [`SubAck::encode`] appends.
     pub fn encoded_len(&self, version: Version) -> usize {
-        packet_len(self.remaining(version))
+        self.list().encoded_len(version)
     }
 
-    fn remaining(&self, version: Version) -> usize {
-        let properties = if version.is_v5() {
-            self.properties.encoded_len()
-        } else {
-            0
-        };
-        2 + properties + self.reasons.len()
+    fn list(&self) -> List<'a> {
+        List {
+            packet_identifier: self.packet_identifier,
+            properties: self.properties,
+            payload: self.reasons,
+        }
     }
 }

@@ -1,11 +1,10 @@
 //! SUBSCRIBE: the client asks for messages `[MQTT5-3.8]`.
 
-use super::super::header::put_header;
 use super::super::property::Place;
 use super::super::{
     DecodeError, FixedHeader, PacketIdentifier, PacketType, Properties, QoS, Version,
 };
-use super::{packet_len, read_identifier};
+use super::list::List;
 use crate::wire::{self, Reader};
 
 const QOS: u8 = 0b0000_0011;
@@ -116,25 +115,15 @@ impl<'a> Subscribe<'a> {
         body: &'a [u8],
         version: Version,
     ) -> Result<Self, DecodeError> {
-        header.check_flags(version)?;
-        let mut reader = Reader::new(body);
-        let packet_identifier = read_identifier(&mut reader)?;
-        let properties = if version.is_v5() {
-            Properties::read(&mut reader, Place::SUBSCRIBE)?
-        } else {
-            Properties::default()
-        };
-        let payload = reader.rest();
-        if payload.is_empty() {
-            return Err(DecodeError::PayloadEmpty(PacketType::Subscribe));
-        }
+        let list = List::decode(header, body, version, Place::SUBSCRIBE)?;
+        let mut reader = Reader::new(list.payload);
         while !reader.is_empty() {
             SubscribeFilter::read(&mut reader, version)?;
         }
         Ok(Self {
-            packet_identifier,
-            properties,
-            payload,
+            packet_identifier: list.packet_identifier,
+            properties: list.properties,
+            payload: list.payload,
         })
     }
 
@@ -147,18 +136,12 @@ impl<'a> Subscribe<'a> {
 
     /// Appends the packet. It must have been decoded in `version` or an earlier one.
     pub fn encode(&self, version: Version, out: &mut Vec<u8>) {
-        let flags = PacketType::Subscribe.fixed_flags();
-        put_header(out, PacketType::Subscribe, flags, self.remaining(version));
-        wire::put_u16(out, self.packet_identifier.get());
-        if version.is_v5() {
-            self.properties.encode(out);
-        }
-        out.extend_from_slice(self.payload);
+        self.list().encode(PacketType::Subscribe, version, out);
     }
 
     /// How many bytes [`Subscribe::encode`] appends.
     pub fn encoded_len(&self, version: Version) -> usize {
-        packet_len(self.remaining(version))
+        self.list().encoded_len(version)
     }
 
     /// Appends a SUBSCRIBE for `filters`. Options that `version` does not have are left out.
@@ -188,13 +171,12 @@ impl<'a> Subscribe<'a> {
         .encode(version, out);
     }
 
-    fn remaining(&self, version: Version) -> usize {
-        let properties = if version.is_v5() {
-            self.properties.encoded_len()
-        } else {
-            0
-        };
-        2 + properties + self.payload.len()
+    fn list(&self) -> List<'a> {
+        List {
+            packet_identifier: self.packet_identifier,
+            properties: self.properties,
+            payload: self.payload,
+        }
     }
 }
 

@@ -1,12 +1,12 @@
 //! UNSUBACK: the server answers an UNSUBSCRIBE `[MQTT5-3.11]`.
 
-use super::super::header::put_header;
 use super::super::property::Place;
 use super::super::{
     DecodeError, FixedHeader, PacketIdentifier, PacketType, Properties, ReasonCode, Version,
 };
-use super::{expect_end, packet_len, read_identifier, reason_in};
-use crate::wire::{self, Reader};
+use super::list::List;
+use super::{expect_end, read_identifier, reason_in};
+use crate::wire::Reader;
 use ReasonCode as Code;
 
 /// The Unsubscribe Reason Codes `[MQTT5-3.11.3-2]`.
@@ -41,10 +41,10 @@ impl<'a> UnsubAck<'a> {
         body: &'a [u8],
         version: Version,
     ) -> Result<Self, DecodeError> {
-        header.check_flags(version)?;
-        let mut reader = Reader::new(body);
-        let packet_identifier = read_identifier(&mut reader)?;
         if !version.is_v5() {
+            header.check_flags(version)?;
+            let mut reader = Reader::new(body);
+            let packet_identifier = read_identifier(&mut reader)?;
             expect_end(reader)?;
             return Ok(Self {
                 packet_identifier,
@@ -52,40 +52,33 @@ impl<'a> UnsubAck<'a> {
                 reasons: &[],
             });
         }
-        let properties = Properties::read(&mut reader, Place::ACK)?;
-        let reasons = reader.rest();
-        if reasons.is_empty() {
-            return Err(DecodeError::PayloadEmpty(PacketType::UnsubAck));
-        }
-        for &value in reasons {
+        let list = List::decode(header, body, version, Place::ACK)?;
+        for &value in list.payload {
             reason_in(REASONS, value, PacketType::UnsubAck)?;
         }
         Ok(Self {
-            packet_identifier,
-            properties,
-            reasons,
+            packet_identifier: list.packet_identifier,
+            properties: list.properties,
+            reasons: list.payload,
         })
     }
 
     /// Appends the packet.
     pub fn encode(&self, version: Version, out: &mut Vec<u8>) {
-        put_header(out, PacketType::UnsubAck, 0, self.remaining(version));
-        wire::put_u16(out, self.packet_identifier.get());
-        if version.is_v5() {
-            self.properties.encode(out);
-            out.extend_from_slice(self.reasons);
-        }
+        self.list(version)
+            .encode(PacketType::UnsubAck, version, out);
     }
 
     /// How many bytes [`UnsubAck::encode`] appends.
     pub fn encoded_len(&self, version: Version) -> usize {
-        packet_len(self.remaining(version))
+        self.list(version).encoded_len(version)
     }
 
-    fn remaining(&self, version: Version) -> usize {
-        if !version.is_v5() {
-            return 2;
+    fn list(&self, version: Version) -> List<'a> {
+        List {
+            packet_identifier: self.packet_identifier,
+            properties: self.properties,
+            payload: if version.is_v5() { self.reasons } else { &[] },
         }
-        2 + self.properties.encoded_len() + self.reasons.len()
     }
 }

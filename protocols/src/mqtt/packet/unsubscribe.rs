@@ -1,9 +1,8 @@
 //! UNSUBSCRIBE: the client ends subscriptions `[MQTT5-3.10]`.
 
-use super::super::header::put_header;
 use super::super::property::Place;
 use super::super::{DecodeError, FixedHeader, PacketIdentifier, PacketType, Properties, Version};
-use super::{packet_len, read_identifier};
+use super::list::List;
 use crate::wire::{self, Reader};
 
 /// UNSUBSCRIBE, decoded. To send one, see [`Unsubscribe::encode_from`].
@@ -27,25 +26,15 @@ impl<'a> Unsubscribe<'a> {
         body: &'a [u8],
         version: Version,
     ) -> Result<Self, DecodeError> {
-        header.check_flags(version)?;
-        let mut reader = Reader::new(body);
-        let packet_identifier = read_identifier(&mut reader)?;
-        let properties = if version.is_v5() {
-            Properties::read(&mut reader, Place::UNSUBSCRIBE)?
-        } else {
-            Properties::default()
-        };
-        let payload = reader.rest();
-        if payload.is_empty() {
-            return Err(DecodeError::PayloadEmpty(PacketType::Unsubscribe));
-        }
+        let list = List::decode(header, body, version, Place::UNSUBSCRIBE)?;
+        let mut reader = Reader::new(list.payload);
         while !reader.is_empty() {
             reader.string()?;
         }
         Ok(Self {
-            packet_identifier,
-            properties,
-            payload,
+            packet_identifier: list.packet_identifier,
+            properties: list.properties,
+            payload: list.payload,
         })
     }
 
@@ -59,18 +48,12 @@ impl<'a> Unsubscribe<'a> {
 
     /// Appends the packet.
     pub fn encode(&self, version: Version, out: &mut Vec<u8>) {
-        let flags = PacketType::Unsubscribe.fixed_flags();
-        put_header(out, PacketType::Unsubscribe, flags, self.remaining(version));
-        wire::put_u16(out, self.packet_identifier.get());
-        if version.is_v5() {
-            self.properties.encode(out);
-        }
-        out.extend_from_slice(self.payload);
+        self.list().encode(PacketType::Unsubscribe, version, out);
     }
 
     /// How many bytes [`Unsubscribe::encode`] appends.
     pub fn encoded_len(&self, version: Version) -> usize {
-        packet_len(self.remaining(version))
+        self.list().encoded_len(version)
     }
 
     /// Appends an UNSUBSCRIBE of `filters`.
@@ -100,12 +83,11 @@ impl<'a> Unsubscribe<'a> {
         .encode(version, out);
     }
 
-    fn remaining(&self, version: Version) -> usize {
-        let properties = if version.is_v5() {
-            self.properties.encoded_len()
-        } else {
-            0
-        };
-        2 + properties + self.payload.len()
+    fn list(&self) -> List<'a> {
+        List {
+            packet_identifier: self.packet_identifier,
+            properties: self.properties,
+            payload: self.payload,
+        }
     }
 }
