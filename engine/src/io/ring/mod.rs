@@ -135,9 +135,13 @@ impl Driver {
             link.receiving = Receiving::Off;
         }
         match -result {
+            libc::ENOBUFS => {
+                self.buffers.ran_out();
+                host.rest_receive(key);
+            }
             0 => host.ended(&mut self.port, key),
             // ECANCELED: we stopped it, and may want it again by now.
-            libc::ENOBUFS | libc::ECANCELED | libc::EINTR | libc::EAGAIN => host.rest_receive(key),
+            libc::ECANCELED | libc::EINTR | libc::EAGAIN => host.rest_receive(key),
             error if error > 0 => host.ended(&mut self.port, key),
             _ => host.rest_receive(key),
         }
