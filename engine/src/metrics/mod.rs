@@ -15,6 +15,8 @@ pub struct Counters {
     pub handoffs: u64,
     /// PUBLISH packets from clients.
     pub received: u64,
+    /// Those of them that were handled in runs.
+    pub in_runs: u64,
     /// PUBLISH packets to clients.
     pub delivered: u64,
     /// Messages that a subscriber did not get: its bounds were reached, or the packet was too
@@ -42,13 +44,14 @@ impl fmt::Display for Counters {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "turns={} connects={} refused={} handoffs={} received={} delivered={} dropped={} \
+            "turns={} connects={} refused={} handoffs={} received={} in_runs={} delivered={} dropped={} \
              mail_batches={} mail_items={} mail_received={} paced={}",
             self.turns,
             self.connects,
             self.refused,
             self.handoffs,
             self.received,
+            self.in_runs,
             self.delivered,
             self.dropped,
             self.mail_batches,

@@ -30,6 +30,18 @@ impl PublisherId {
         let generation = u64::from(session.generation & 0xFFFF);
         Self(u64::from(shard.0) << 48 | generation << 32 | u64::from(session.index))
     }
+
+    /// As it travels in records.
+    #[must_use]
+    pub fn to_bits(self) -> u64 {
+        self.0
+    }
+
+    /// What [`PublisherId::to_bits`] gave.
+    #[must_use]
+    pub fn from_bits(bits: u64) -> Self {
+        Self(bits)
+    }
 }
 
 /// A message on its way, borrowed from the buffer it arrived in.

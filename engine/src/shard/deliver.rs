@@ -89,10 +89,22 @@ impl Recipients {
 
 /// How one subscriber gets the message at hand.
 #[derive(Clone, Copy)]
-struct Grant<'a> {
+pub(super) struct Grant<'a> {
     qos: QoS,
     retain: bool,
     subscription_identifiers: &'a [u32],
+}
+
+impl<'a> Grant<'a> {
+    /// What the only matching subscription of a session asks for.
+    #[inline]
+    pub(super) fn of(subscriber: &'a Subscriber, message: &Message<'_>) -> Self {
+        Self {
+            qos: subscriber.options.qos,
+            retain: message.retain && subscriber.options.retain_as_published,
+            subscription_identifiers: identifiers(&subscriber.identifier),
+        }
+    }
 }
 
 impl Shard {
@@ -118,14 +130,10 @@ impl Shard {
         };
         let subscribers = std::mem::take(&mut filter_entry.subscribers);
         for subscriber in &subscribers {
-            if self.is_own(subscriber, &carried.message) {
+            if self.is_own(subscriber, carried.message.publisher) {
                 continue;
             }
-            let grant = Grant {
-                qos: subscriber.options.qos,
-                retain: carried.message.retain && subscriber.options.retain_as_published,
-                subscription_identifiers: identifiers(&subscriber.identifier),
-            };
+            let grant = Grant::of(subscriber, &carried.message);
             self.deliver_to(carried, subscriber.session, grant);
         }
         if let Some(filter_entry) = self.filters.get_mut(filter) {
@@ -141,7 +149,7 @@ impl Shard {
                 continue;
             };
             for subscriber in &filter.subscribers {
-                if !self.is_own(subscriber, &carried.message) {
+                if !self.is_own(subscriber, carried.message.publisher) {
                     recipients.add(subscriber, &carried.message);
                 }
             }
@@ -169,13 +177,17 @@ impl Shard {
 
     /// No Local: the subscriber published it itself [MQTT5-3.8.3-3].
     #[inline]
-    fn is_own(&self, subscriber: &Subscriber, message: &Message<'_>) -> bool {
-        subscriber.options.no_local
-            && message.publisher == PublisherId::new(self.id, subscriber.session)
+    pub(super) fn is_own(&self, subscriber: &Subscriber, publisher: PublisherId) -> bool {
+        subscriber.options.no_local && publisher == PublisherId::new(self.id, subscriber.session)
     }
 
     #[inline]
-    fn deliver_to(&mut self, carried: &mut Carried<'_>, session: SessionId, grant: Grant<'_>) {
+    pub(super) fn deliver_to(
+        &mut self,
+        carried: &mut Carried<'_>,
+        session: SessionId,
+        grant: Grant<'_>,
+    ) {
         let qos = grant.qos.min(carried.message.qos);
         if qos == QoS::AtMostOnce {
             self.deliver_now(carried, session, grant, self.config.queue_bytes);

@@ -2,9 +2,10 @@
 //! cause finds room.
 
 use super::Shard;
-use super::message::{Batch, Mail, NO_ACK, Publish};
+use super::message::{Batch, Mail, NO_ACK, Publish, Slice};
 use super::outbox::Source;
 use super::route::Carried;
+use super::run::Run;
 use crate::base::limits::MAILBOX_BATCHES_MAX;
 use crate::base::{Key, ShardId};
 use crate::mailbox::{Class, Mailbox};
@@ -51,11 +52,19 @@ impl Shard {
         match item {
             Mail::Publish(publish) => self.on_publish_mail(from, publish, batch),
             Mail::Deliver(deliver) => {
-                let start = deliver.filters_at as usize;
-                let filters = &batch.filters[start..start + deliver.filters as usize];
                 let message = Message::parse_record(batch.record(deliver.body));
                 let source = chunk_source(batch, deliver.body);
-                self.deliver(&mut Carried::from_chunk(message, 0, source), filters);
+                let mut carried = Carried::from_chunk(message, 0, source);
+                self.deliver(&mut carried, batch.filters(deliver));
+            }
+            Mail::PublishRun(publish) => {
+                let run = self.run_of(batch, publish.body);
+                let source = chunk_source(batch, publish.body);
+                self.route_run(&run, publish.topic_hash, Some(source));
+            }
+            Mail::DeliverRun(deliver) => {
+                let run = self.run_of(batch, deliver.body);
+                self.deliver_run(&run, batch.filters(deliver));
             }
             Mail::Routed { to, matched } => self.on_routed(to, matched),
             Mail::Attached { local } => self.on_attached(local),
@@ -100,6 +109,14 @@ impl Shard {
         }
     }
 
+    /// A run that came with mail; its item is counted already, its other messages are not.
+    #[inline]
+    fn run_of<'a>(&mut self, batch: &'a Batch, body: Slice) -> Run<'a> {
+        let run = Run::parse_record(batch.record(body));
+        self.counters.mail_received += u64::from(run.packets.count - 1);
+        run
+    }
+
     fn on_attach(&mut self, from: ShardId, filter: &str, local: Key) {
         let filter = TopicFilter::parse(filter).expect("the home parsed it");
         self.partition.attach(&filter, from, local);
@@ -109,7 +126,7 @@ impl Shard {
 }
 
 #[inline]
-fn chunk_source(batch: &Batch, body: super::message::Slice) -> Source<'_> {
+fn chunk_source(batch: &Batch, body: Slice) -> Source<'_> {
     Source::Chunk {
         chunk: &batch.chunks[body.chunk as usize],
         offset: body.offset,

@@ -9,6 +9,8 @@ use crate::base::{ConnId, Key, Nanos, Peer, SessionId, Socket};
 pub enum Mail {
     /// Home → owner, publish class: route this message.
     Publish(Publish),
+    /// Home → owner, publish class: route this run; nobody waits for it.
+    PublishRun(Publish),
     /// Home → owner, publish class: a filter got its first subscriber here.
     Attach(Box<Attach>),
     /// Home → owner, publish class: a filter lost its last subscriber here.
@@ -17,6 +19,8 @@ pub enum Mail {
     ReplayStart(Box<ReplayStart>),
     /// Owner → home, deliver class: a message for the subscribers of these filters.
     Deliver(Deliver),
+    /// Owner → home, deliver class: a run for the subscribers of these filters.
+    DeliverRun(Deliver),
     /// Owner → home, deliver class: the filter is active from here on.
     Attached {
         /// The filter, by the home's key.
@@ -61,7 +65,7 @@ pub enum Mail {
     Handoff(Box<Handoff>),
 }
 
-/// A message to be routed by its topic's owner.
+/// A message, or a run of them, to be routed by its topic's owner.
 #[derive(Clone, Copy, Debug)]
 pub struct Publish {
     /// The hash of the topic, computed once.
@@ -75,7 +79,7 @@ pub struct Publish {
 /// [`Publish::ack`] of a message that nobody waits for.
 pub const NO_ACK: u32 = u32::MAX;
 
-/// A message for the local subscribers of one or more filters.
+/// A message, or a run of them, for the local subscribers of one or more filters.
 #[derive(Clone, Copy, Debug)]
 pub struct Deliver {
     /// Its record.
@@ -172,6 +176,13 @@ impl Batch {
         self.bytes = 0;
         self.own_chunk = None;
         self.last_foreign = None;
+    }
+
+    /// The filters of one item.
+    #[must_use]
+    pub fn filters(&self, deliver: Deliver) -> &[Key] {
+        let start = deliver.filters_at as usize;
+        &self.filters[start..start + deliver.filters as usize]
     }
 
     /// The record that a slice stands for.

@@ -16,6 +16,7 @@ mod connect;
 mod connection;
 mod deliver;
 mod effects;
+mod fast_path;
 mod filters;
 mod leaks;
 mod mail;
@@ -28,6 +29,7 @@ mod publish;
 mod receive;
 mod replay;
 mod route;
+mod run;
 mod session_end;
 mod subscribe;
 mod template;
@@ -54,6 +56,7 @@ use crate::metrics::Counters;
 use crate::session::SessionStore;
 use connection::{Blocker, Connection, Outgoing};
 use deliver::Recipients;
+use fast_path::Translation;
 use filters::{LocalFilters, PendingSubAck};
 use outbox::Outboxes;
 use owned::{Partition, Targets};
@@ -82,6 +85,7 @@ pub struct Shard {
     targets: Targets,
     memos: Memos,
     templates: Templates,
+    translation: Translation,
     recipients: Recipients,
     properties: Vec<u8>,
     effects: Effects,
@@ -111,6 +115,7 @@ impl Shard {
             targets: Targets::new(config.shards),
             memos: Memos::new(),
             templates: Templates::default(),
+            translation: Translation::default(),
             recipients: Recipients::default(),
             properties: Vec::new(),
             effects: Effects::default(),

@@ -3,6 +3,7 @@
 use bytes::{Bytes, BytesMut};
 
 use super::message::{AckTo, Batch, Deliver, Mail, NO_ACK, Publish, Slice};
+use super::run::Run;
 use crate::base::limits::{
     OUTBOX_BYTES_MAX, OUTBOX_DELIVER_ITEMS_MAX, OUTBOX_PUBLISH_ITEMS_MAX, SHARED_PAYLOAD_BYTES_MIN,
 };
@@ -98,18 +99,40 @@ impl Outboxes {
         }));
     }
 
+    /// Mails a run to its owner.
+    pub(super) fn publish_run(&mut self, to: ShardId, run: &Run<'_>, topic_hash: u64) {
+        let source = self.copy_in_run(run);
+        let batch = &mut self.peers[to.index()].publish;
+        let body = refer(batch, source);
+        batch.items.push(Mail::PublishRun(Publish {
+            topic_hash,
+            body,
+            ack: NO_ACK,
+        }));
+    }
+
+    /// Mails a run to a shard with subscribers, by reference.
+    pub(super) fn deliver_run(&mut self, to: ShardId, source: Source<'_>, filters: &[Key]) {
+        let batch = &mut self.peers[to.index()].deliver;
+        let body = refer(batch, source);
+        let deliver = deliver_item(batch, body, filters);
+        batch.items.push(Mail::DeliverRun(deliver));
+    }
+
     /// Mails a message to a shard with subscribers, by reference where it lies in a chunk.
     pub(super) fn deliver(&mut self, to: ShardId, source: Source<'_>, filters: &[Key]) {
         let batch = &mut self.peers[to.index()].deliver;
         let body = refer(batch, source);
-        push_deliver(batch, body, filters);
+        let deliver = deliver_item(batch, body, filters);
+        batch.items.push(Mail::Deliver(deliver));
     }
 
     /// Mails a message to a shard with subscribers, as the record it is kept in.
     pub(super) fn deliver_stored(&mut self, to: ShardId, stored: &Stored, filters: &[Key]) {
         let batch = &mut self.peers[to.index()].deliver;
         let body = refer_alone(batch, stored.record());
-        push_deliver(batch, body, filters);
+        let deliver = deliver_item(batch, body, filters);
+        batch.items.push(Mail::Deliver(deliver));
     }
 
     /// Mails a retained message to one subscription.
@@ -130,11 +153,20 @@ impl Outboxes {
 
     /// Copies a message into this turn's chunk.
     pub(super) fn copy_in(&mut self, message: &Message<'_>) -> Source<'static> {
+        self.write(|chunk| message.write_record(chunk))
+    }
+
+    /// Copies a run into this turn's chunk.
+    pub(super) fn copy_in_run(&mut self, run: &Run<'_>) -> Source<'static> {
+        self.write(|chunk| run.write_record(chunk))
+    }
+
+    fn write(&mut self, record: impl FnOnce(&mut BytesMut)) -> Source<'static> {
         if self.chunk.is_empty() {
             self.reuse_chunk();
         }
         let offset = u32::try_from(self.chunk.len()).expect("a chunk is bounded by the outboxes");
-        message.write_record(&mut self.chunk);
+        record(&mut self.chunk);
         let length = self.chunk.len() - offset as usize;
         Source::Own {
             offset,
@@ -247,15 +279,15 @@ impl Outboxes {
     }
 }
 
-fn push_deliver(batch: &mut Batch, body: Slice, filters: &[Key]) {
+fn deliver_item(batch: &mut Batch, body: Slice, filters: &[Key]) -> Deliver {
     let filters_at = u32::try_from(batch.filters.len()).expect("bounded by the outbox");
     batch.filters.extend_from_slice(filters);
     let filters = u32::try_from(filters.len()).expect("bounded by the partition's filters");
-    batch.items.push(Mail::Deliver(Deliver {
+    Deliver {
         body,
         filters_at,
         filters,
-    }));
+    }
 }
 
 fn refer(batch: &mut Batch, source: Source<'_>) -> Slice {

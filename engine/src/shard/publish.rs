@@ -296,7 +296,7 @@ impl Shard {
 
     /// What a publish to that owner must wait for.
     #[inline]
-    fn publish_blocker(&self, owner: ShardId) -> Option<Blocker> {
+    pub(super) fn publish_blocker(&self, owner: ShardId) -> Option<Blocker> {
         if self.config.shards == 1 {
             return None;
         }

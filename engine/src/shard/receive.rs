@@ -159,6 +159,13 @@ impl Shard {
         let mut bytes_max = self.packet_bytes_max(id);
         loop {
             let rest = &bytes[taken..];
+            if let Some((length, flow)) = self.on_run(id, rest, bytes_max) {
+                taken += length;
+                if flow == Flow::Continue {
+                    continue;
+                }
+                break Stopped { taken, flow };
+            }
             let handled = match frame(rest, bytes_max) {
                 Ok(Frame::Incomplete { .. }) => {
                     break Stopped {

@@ -5,6 +5,8 @@
 //! matched: it holds until any filter comes or goes. This is a memory of pure functions, so unlike a
 //! route cache at the publisher it cannot reorder anything.
 
+use ringbus_protocols::wire;
+
 use crate::base::{ConnId, Key, ShardId};
 
 /// Connections share this many memories; two that meet in one only lose speed.
@@ -26,6 +28,8 @@ pub(super) struct Topic<'a> {
 #[derive(Debug, Default)]
 pub(super) struct Memo {
     name: String,
+    /// The name as PUBLISH packets carry it, with its length before and a 0 behind.
+    head: Vec<u8>,
     hash: u64,
     owner: ShardId,
     only_filter: Option<Key>,
@@ -39,6 +43,23 @@ impl Memo {
         &self.name
     }
 
+    /// How the variable header of a PUBLISH to that name starts, with no properties in v5.
+    #[inline]
+    pub(super) fn head(&self, is_v5: bool) -> &[u8] {
+        &self.head[..self.head.len() - usize::from(!is_v5)]
+    }
+
+    /// What is known of the remembered topic.
+    #[inline]
+    pub(super) fn known(&self, epoch: u64) -> Known {
+        let is_current = self.epoch == epoch;
+        Known {
+            hash: self.hash,
+            owner: self.owner,
+            only_filter: self.only_filter.filter(|_| is_current),
+        }
+    }
+
     /// What is known of a topic, if it is the remembered one.
     #[inline]
     pub(super) fn recall<'a>(&self, name: &'a str, epoch: u64) -> Option<Topic<'a>> {
@@ -46,18 +67,26 @@ impl Memo {
         if !is_same || name.is_empty() {
             return None;
         }
-        let only_filter = if self.epoch == epoch {
-            self.only_filter
-        } else {
-            None
-        };
+        let Known {
+            hash,
+            owner,
+            only_filter,
+        } = self.known(epoch);
         Some(Topic {
             name,
-            hash: self.hash,
-            owner: self.owner,
+            hash,
+            owner,
             only_filter,
         })
     }
+}
+
+/// What a memory holds of its topic.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Known {
+    pub(super) hash: u64,
+    pub(super) owner: ShardId,
+    pub(super) only_filter: Option<Key>,
 }
 
 /// The memories of one shard.
@@ -81,6 +110,21 @@ impl Memos {
         }
     }
 
+    /// A connection's memory, if it holds a name.
+    #[inline]
+    pub(super) fn get(&self, conn: ConnId) -> Option<&Memo> {
+        let memo = self.slots[slot(conn)].as_deref();
+        memo.filter(|memo| !memo.name.is_empty())
+    }
+
+    /// Notes the one filter that matched the remembered topic.
+    pub(super) fn learn_filter(&mut self, conn: ConnId, only_filter: Key, epoch: u64) {
+        if let Some(memo) = &mut self.slots[slot(conn)] {
+            memo.only_filter = Some(only_filter);
+            memo.epoch = epoch;
+        }
+    }
+
     /// Takes a connection's memory out for one packet.
     #[inline]
     pub(super) fn take(&mut self, conn: ConnId) -> Box<Memo> {
@@ -96,6 +140,9 @@ impl Memos {
         }
         self.fresh.name.clear();
         self.fresh.name.push_str(topic.name);
+        self.fresh.head.clear();
+        wire::put_str(&mut self.fresh.head, topic.name);
+        self.fresh.head.push(0);
         self.fresh.hash = topic.hash;
         self.fresh.owner = topic.owner;
         self.fresh.only_filter = None;

@@ -188,6 +188,22 @@ pub(super) fn publication(chance: &mut Chance, v5: bool, lossy: bool) -> Publica
     }
 }
 
+/// Small messages to one topic.
+pub(super) fn burst(chance: &mut Chance, count: usize) -> Vec<Publication> {
+    let topic = *chance.pick(&TOPICS);
+    let size_max = *chance.pick(&[60, 300]);
+    let mut publication = || Publication {
+        topic: topic.to_owned(),
+        qos: QoS::AtMostOnce,
+        retain: false,
+        size: usize::try_from(chance.range(4, size_max)).expect("small"),
+        expiry_seconds: None,
+    };
+    std::iter::repeat_with(&mut publication)
+        .take(count)
+        .collect()
+}
+
 /// Much at once: more than the mail for one shard may hold, to one topic.
 pub(super) fn flood(chance: &mut Chance) -> impl Iterator<Item = Publication> + use<> {
     const PACKETS: usize = 90;

@@ -37,6 +37,8 @@ pub struct Report {
     pub paced: u64,
     /// Messages published, wills included.
     pub messages: usize,
+    /// PUBLISH packets that shards handled in runs.
+    pub in_runs: u64,
     /// Copies that clients received.
     pub deliveries: u64,
     /// Copies that a queue bound kept from arriving.
@@ -118,6 +120,7 @@ impl World {
             turns: self.sim.turns(),
             paced: self.sim.paced_waits(),
             messages: self.model.message_count(),
+            in_runs: self.sim.in_runs(),
             deliveries: self.model.deliveries(),
             missing: self.model.missing(),
         }
@@ -161,6 +164,9 @@ impl World {
             }
             return;
         }
+        if self.chance.percent(15) {
+            return self.burst(at);
+        }
         for _ in 0..self.chance.range(1, 4) {
             let client = &mut self.clients[at];
             let v5 = client.profile.version.is_v5();
@@ -171,6 +177,15 @@ impl World {
                 publication.qos = QoS::AtMostOnce;
             }
             client.publish(&mut self.sim, &mut self.model, publication);
+            self.operations += 1;
+        }
+    }
+
+    /// Several messages to one topic in one go.
+    fn burst(&mut self, at: usize) {
+        let count = usize::try_from(self.chance.range(2, 12)).expect("few");
+        for publication in plan::burst(&mut self.chance, count) {
+            self.clients[at].publish(&mut self.sim, &mut self.model, publication);
             self.operations += 1;
         }
     }

@@ -100,6 +100,7 @@ fn sum(reports: &[(u64, Report)]) -> Report {
             turns: sum.turns + one.turns,
             paced: sum.paced + one.paced,
             messages: sum.messages + one.messages,
+            in_runs: sum.in_runs + one.in_runs,
             deliveries: sum.deliveries + one.deliveries,
             missing: sum.missing + one.missing,
         })
@@ -131,6 +132,7 @@ fn seeds() {
         asked != SEEDS || paced_seeds.count() > 50,
         "hardly a turn was paced: {sum:?}"
     );
+    assert!(sum.in_runs > 0, "no messages came in runs");
     println!("seeds {asked:?}: {sum:?}");
 }
 

@@ -172,6 +172,13 @@ impl Sim {
         seats.map(|seat| seat.shard.counters().paced).sum()
     }
 
+    /// PUBLISH packets that shards handled in runs.
+    #[must_use]
+    pub fn in_runs(&self) -> u64 {
+        let in_runs = |seat: &Seat| seat.shard.counters().in_runs;
+        self.seats.iter().map(in_runs).sum()
+    }
+
     /// Batches of mail handed to another shard, by all shards.
     #[must_use]
     pub fn mail_batches(&self) -> u64 {

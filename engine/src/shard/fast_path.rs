@@ -1,0 +1,164 @@
+//! The way of a run through the shards: found in what a client sent, routed by the topic's owner,
+//! appended to what each subscriber is sent. A message that is not part of a run goes the general
+//! way of `publish`, `route` and `deliver`; both lead to the same bytes.
+
+use super::Shard;
+use super::connection::Flow;
+use super::deliver::Grant;
+use super::filters::Subscriber;
+use super::outbox::Source;
+use super::run::{Packets, Run, is_v5};
+use crate::base::{ConnId, Key};
+use crate::pubsub::PublisherId;
+
+/// A run in the other version, for subscribers of that.
+#[derive(Debug, Default)]
+pub(super) struct Translation {
+    bytes: Vec<u8>,
+    longest: u32,
+}
+
+impl Translation {
+    fn of<'a>(&'a mut self, packets: Packets<'_>) -> Packets<'a> {
+        if self.bytes.is_empty() {
+            self.longest = packets.translate(&mut self.bytes);
+        }
+        Packets {
+            bytes: &self.bytes,
+            longest: self.longest,
+            count: packets.count,
+            is_v5: !packets.is_v5,
+        }
+    }
+}
+
+impl Shard {
+    /// Takes the run at the start of `bytes`, if it is on the topic that the connection published
+    /// to last. Returns its length and whether reading goes on.
+    #[inline]
+    pub(super) fn on_run(
+        &mut self,
+        id: ConnId,
+        bytes: &[u8],
+        bytes_max: u32,
+    ) -> Option<(usize, Flow)> {
+        let conn = self.connections.get_mut(id)?;
+        let publisher = PublisherId::new(self.id, conn.session?);
+        let is_v5 = is_v5(conn.version);
+        let memo = self.memos.get(id)?;
+        let packets = Packets::find(bytes, memo.head(is_v5), bytes_max, is_v5)?;
+        conn.last_received = self.now;
+        let known = memo.known(self.partition.epoch);
+        if let Some(blocker) = self.publish_blocker(known.owner) {
+            return Some((0, Flow::Pause(blocker)));
+        }
+        self.counters.received += u64::from(packets.count);
+        self.counters.in_runs += u64::from(packets.count);
+        let run = Run { packets, publisher };
+        if known.owner != self.id {
+            self.outboxes.publish_run(known.owner, &run, known.hash);
+        } else if let Some(only) = known.only_filter {
+            self.deliver_run(&run, &[only]);
+        } else if let Some(only) = self.route_run(&run, known.hash, None) {
+            self.memos.learn_filter(id, only, self.partition.epoch);
+        }
+        Some((packets.bytes.len(), Flow::Continue))
+    }
+
+    /// Routes a run of a topic that this shard owns. Returns the one local filter that matched, if
+    /// no other did.
+    pub(super) fn route_run(
+        &mut self,
+        run: &Run<'_>,
+        topic_hash: u64,
+        mut source: Option<Source<'_>>,
+    ) -> Option<Key> {
+        let topic = run.packets.topic();
+        self.partition.route(topic, topic_hash, &mut self.targets);
+        let only = self.targets.only_filter(self.id);
+        while let Some((shard, filters)) = self.targets.next() {
+            let mut filters = std::mem::take(filters);
+            if shard == self.id {
+                self.deliver_run(run, &filters);
+            } else {
+                let outboxes = &mut self.outboxes;
+                let source = *source.get_or_insert_with(|| outboxes.copy_in_run(run));
+                outboxes.deliver_run(shard, source, &filters);
+            }
+            filters.clear();
+            self.targets.give_back(shard, filters);
+        }
+        only
+    }
+
+    /// Delivers a run to the local subscribers of the filters that matched.
+    pub(super) fn deliver_run(&mut self, run: &Run<'_>, filters: &[Key]) {
+        let [only] = *filters else {
+            for mut carried in run.carried() {
+                self.deliver(&mut carried, filters);
+            }
+            return;
+        };
+        // The filter went while the run was on its way: so did its subscribers.
+        let Some(filter) = self.filters.get_mut(only) else {
+            return;
+        };
+        let subscribers = std::mem::take(&mut filter.subscribers);
+        let mut translation = std::mem::take(&mut self.translation);
+        translation.bytes.clear();
+        for subscriber in &subscribers {
+            let is_own = self.is_own(subscriber, run.publisher);
+            if !is_own && !self.append_run(run.packets, subscriber, &mut translation) {
+                self.deliver_one_by_one(run, subscriber);
+            }
+        }
+        self.translation = translation;
+        if let Some(filter) = self.filters.get_mut(only) {
+            filter.subscribers = subscribers;
+        }
+    }
+
+    /// Appends a run to what the subscriber is sent. False if it gets other bytes, or if not all of
+    /// them may fit.
+    #[inline]
+    fn append_run(
+        &mut self,
+        packets: Packets<'_>,
+        subscriber: &Subscriber,
+        translation: &mut Translation,
+    ) -> bool {
+        let session = self.sessions.get(subscriber.session);
+        let Some(id) = session.and_then(|session| session.conn) else {
+            return true;
+        };
+        let Some(conn) = self.connections.get_mut(id) else {
+            return true;
+        };
+        let is_v5 = is_v5(conn.version);
+        if is_v5 && subscriber.identifier != 0 {
+            return false;
+        }
+        let packets = if is_v5 == packets.is_v5 {
+            packets
+        } else {
+            translation.of(packets)
+        };
+        if packets.longest > conn.max_packet_size
+            || conn.queued_bytes() + packets.bytes.len() > self.config.queue_bytes
+        {
+            return false;
+        }
+        self.outgoing.open(conn).extend_from_slice(packets.bytes);
+        self.counters.delivered += u64::from(packets.count);
+        true
+    }
+
+    #[cold]
+    fn deliver_one_by_one(&mut self, run: &Run<'_>, subscriber: &Subscriber) {
+        for mut carried in run.carried() {
+            self.templates.reset();
+            let grant = Grant::of(subscriber, &carried.message);
+            self.deliver_to(&mut carried, subscriber.session, grant);
+        }
+    }
+}
