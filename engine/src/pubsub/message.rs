@@ -11,7 +11,7 @@
 use bytes::Bytes;
 use ringbus_protocols::mqtt::QoS;
 
-use crate::base::{Nanos, SessionId, ShardId};
+use crate::base::Nanos;
 
 const QOS_MASK: u8 = 0b0000_0011;
 const RETAIN: u8 = 0b0000_0100;
@@ -19,16 +19,17 @@ const HAS_PROPERTIES: u8 = 0b0000_1000;
 const HAS_EXPIRY: u8 = 0b0001_0000;
 const FIXED_BYTES: usize = 1 + 2 + 8;
 
-/// Who published: enough to recognise a subscriber that asked not to get its own (No Local).
+/// Who published: enough to recognise a client that asked not to get its own (No Local).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct PublisherId(u64);
 
 impl PublisherId {
-    /// The identity of a session: shard, slot and the low half of its generation.
+    /// The identity of a client identifier, whichever session it has [MQTT5-3.8.3-3].
+    ///
+    /// A keyed hash: two clients share one by chance once in 2^64, and nobody can aim at it.
     #[must_use]
-    pub fn new(shard: ShardId, session: SessionId) -> Self {
-        let generation = u64::from(session.generation & 0xFFFF);
-        Self(u64::from(shard.0) << 48 | generation << 32 | u64::from(session.index))
+    pub fn of(client_id: &str, hasher: &ahash::RandomState) -> Self {
+        Self(hasher.hash_one(client_id))
     }
 
     /// As it travels in records.
@@ -60,7 +61,7 @@ pub struct Message<'a> {
     pub retain: bool,
     /// When the message expires; [`Nanos::MAX`] for never.
     pub expires_at: Nanos,
-    /// The session that published it.
+    /// The client that published it.
     pub publisher: PublisherId,
 }
 
@@ -207,7 +208,7 @@ impl Stored {
 #[cfg(test)]
 mod tests {
     use super::{Message, PublisherId, Stored};
-    use crate::base::{Key, Nanos, ShardId};
+    use crate::base::Nanos;
     use proptest::prelude::*;
     use ringbus_protocols::mqtt::QoS;
 
@@ -220,7 +221,7 @@ mod tests {
             qos in 0u8..3,
             retain: bool,
             expires_at in prop_oneof![Just(u64::MAX), any::<u64>()],
-            index: u32,
+            publisher: u64,
         ) {
             let message = Message {
                 topic: &topic,
@@ -229,7 +230,7 @@ mod tests {
                 qos: QoS::try_from(qos).unwrap(),
                 retain,
                 expires_at: Nanos(expires_at),
-                publisher: PublisherId::new(ShardId(3), Key { index, generation: 9 }),
+                publisher: PublisherId::from_bits(publisher),
             };
             let stored = Stored::new(&message);
             prop_assert_eq!(stored.message(), message);

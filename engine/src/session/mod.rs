@@ -12,7 +12,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use crate::base::{ConnId, Key, Nanos, ShardId};
-use crate::pubsub::Stored;
+use crate::pubsub::{PublisherId, Stored};
 
 /// A session that never expires [MQTT5-3.1.2-23].
 pub const NEVER_EXPIRES: u32 = u32::MAX;
@@ -22,6 +22,8 @@ pub const NEVER_EXPIRES: u32 = u32::MAX;
 pub struct Session {
     /// The client identifier.
     pub client_id: Arc<str>,
+    /// Who it is as a publisher.
+    pub publisher: PublisherId,
     /// Its connection, while it has one.
     pub conn: Option<ConnId>,
     /// Seconds it outlives its connection; 0 ends it at once, [`NEVER_EXPIRES`] never.
@@ -69,6 +71,7 @@ impl Session {
     #[must_use]
     pub fn new(client_id: Arc<str>, hasher: ahash::RandomState) -> Self {
         Self {
+            publisher: PublisherId::of(&client_id, &hasher),
             client_id,
             conn: None,
             expiry_seconds: 0,

@@ -103,10 +103,6 @@ impl Shard {
 
     /// Ties connection and session together, with everything CONNECT said.
     fn bind(&mut self, id: ConnId, session_id: SessionId, connect: &Connect<'_>) {
-        let will = connect
-            .will
-            .as_ref()
-            .map(|will| Box::new(self.store_will(session_id, will)));
         let conn = self.connections.get_mut(id).expect("CONNECT came on it");
         let adopted = conn.is_adopted;
         conn.session = Some(session_id);
@@ -119,7 +115,9 @@ impl Shard {
             .get_mut(session_id)
             .expect("it was just opened");
         session.conn = Some(id);
-        session.will = will;
+        let publisher = session.publisher;
+        let will = connect.will.as_ref();
+        session.will = will.map(|will| Box::new(store_will(publisher, will)));
         session.expiry_seconds = match connect.version {
             Version::V5 => properties.session_expiry_interval().unwrap_or(0),
             _ if connect.clean_start => 0,
@@ -135,33 +133,6 @@ impl Shard {
             self.effects.established.push(id);
         }
         self.counters.connects += 1;
-    }
-
-    fn store_will(&self, session: SessionId, will: &Will<'_>) -> StoredWill {
-        let mut properties = Vec::new();
-        for property in will.properties.iter() {
-            if !matches!(
-                property,
-                Property::WillDelayInterval(_) | Property::MessageExpiryInterval(_)
-            ) {
-                property.encode(&mut properties);
-            }
-        }
-        let message = Message {
-            topic: will.topic.as_str(),
-            payload: will.payload,
-            properties: &properties,
-            qos: will.qos,
-            retain: will.retain,
-            expires_at: Nanos::MAX,
-            publisher: PublisherId::new(self.id, session),
-        };
-        StoredWill {
-            message: Stored::new(&message),
-            delay_seconds: will.properties.will_delay_interval().unwrap_or(0),
-            expiry_seconds: will.properties.message_expiry_interval(),
-            due_at: None,
-        }
     }
 
     fn send_connack(
@@ -242,5 +213,32 @@ impl Shard {
         if let Some(conn) = self.connections.get_mut(id) {
             conn.backlog.extend_from_slice(&handoff.received[taken..]);
         }
+    }
+}
+
+fn store_will(publisher: PublisherId, will: &Will<'_>) -> StoredWill {
+    let mut properties = Vec::new();
+    for property in will.properties.iter() {
+        if !matches!(
+            property,
+            Property::WillDelayInterval(_) | Property::MessageExpiryInterval(_)
+        ) {
+            property.encode(&mut properties);
+        }
+    }
+    let message = Message {
+        topic: will.topic.as_str(),
+        payload: will.payload,
+        properties: &properties,
+        qos: will.qos,
+        retain: will.retain,
+        expires_at: Nanos::MAX,
+        publisher,
+    };
+    StoredWill {
+        message: Stored::new(&message),
+        delay_seconds: will.properties.will_delay_interval().unwrap_or(0),
+        expiry_seconds: will.properties.message_expiry_interval(),
+        due_at: None,
     }
 }

@@ -178,7 +178,11 @@ impl Shard {
     /// No Local: the subscriber published it itself [MQTT5-3.8.3-3].
     #[inline]
     pub(super) fn is_own(&self, subscriber: &Subscriber, publisher: PublisherId) -> bool {
-        subscriber.options.no_local && publisher == PublisherId::new(self.id, subscriber.session)
+        subscriber.options.no_local
+            && self
+                .sessions
+                .get(subscriber.session)
+                .is_some_and(|session| session.publisher == publisher)
     }
 
     #[inline]

@@ -9,7 +9,6 @@ use super::filters::Subscriber;
 use super::outbox::Source;
 use super::run::{Packets, Run, is_v5};
 use crate::base::{ConnId, Key};
-use crate::pubsub::PublisherId;
 
 /// A run in the other version, for subscribers of that.
 #[derive(Debug, Default)]
@@ -43,7 +42,7 @@ impl Shard {
         bytes_max: u32,
     ) -> Option<(usize, Flow)> {
         let conn = self.connections.get_mut(id)?;
-        let publisher = PublisherId::new(self.id, conn.session?);
+        let publisher = self.sessions.get(conn.session?)?.publisher;
         let is_v5 = is_v5(conn.version);
         let memo = self.memos.get(id)?;
         let packets = Packets::find(bytes, memo.head(is_v5), bytes_max, is_v5)?;

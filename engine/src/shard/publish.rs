@@ -11,7 +11,7 @@ use super::receive::Handled;
 use super::route::{Carried, SamePacket};
 use super::topics::{Memo, Topic};
 use crate::base::{ConnId, Nanos, SessionId, ShardId};
-use crate::pubsub::{Message, PublisherId, Stored};
+use crate::pubsub::{Message, Stored};
 
 /// A PUBLISH as it came from a client.
 pub(super) struct Arrival<'a> {
@@ -113,6 +113,9 @@ impl Shard {
             return Err(ReasonCode::ProtocolError);
         }
         let publish = &arrival.publish;
+        let Some(session) = self.sessions.get(arrival.session) else {
+            return Ok(Flow::Gone);
+        };
         let message = Message {
             topic: name,
             payload: publish.payload,
@@ -120,7 +123,7 @@ impl Shard {
             qos: publish.qos,
             retain: publish.retain,
             expires_at,
-            publisher: PublisherId::new(self.id, arrival.session),
+            publisher: session.publisher,
         };
         let topic = match arrival.memo.recall(name, self.partition.epoch) {
             Some(topic) => topic,
