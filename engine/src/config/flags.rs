@@ -98,7 +98,7 @@ pub struct ServeFlags {
     /// do more per system call. An idle shard always answers at once.
     ///
     /// Example: ringbus --pace-us 0
-    #[arg(long, value_name = "N", env = "RINGBUS_PACE_US", default_value = "200")]
+    #[arg(long, value_name = "N", env = "RINGBUS_PACE_US", default_value = "800")]
     #[arg(allow_negative_numbers = true, help_heading = "Shards")]
     pub pace_us: String,
 

@@ -49,7 +49,7 @@ fn defaults_are_loopback_and_one_shard_per_cpu() {
     assert_eq!(config.queue_bytes, 8 << 20);
     assert_eq!(config.connect_timeout, Duration::from_secs(10));
     assert_eq!(config.drain_timeout, Duration::from_secs(10));
-    assert_eq!(config.pace_us_max, 200);
+    assert_eq!(config.pace_us_max, 800);
     assert_eq!(config.io, IoChoice::Auto);
     assert_eq!(config.log_format, LogFormat::Auto);
     assert_eq!(config.log_level, LogLevel::Info);

@@ -2,8 +2,8 @@
 //!
 //! A broker that answers every small write at once spends its time on system calls that carry one
 //! message each. While the load is high enough that a wait of 50 µs gathers at least eight
-//! messages, this controller looks for the wait that serves best: windows of at least 12 turns and
-//! 1.5 ms are rated by `ln(rate) − 0.35·ln(CPU per message)`; one neighbouring level is tried for
+//! messages, this controller looks for the wait that serves best: windows of at least 24 turns and
+//! 3 ms are rated by `ln(rate) − 0.35·ln(CPU per message)`; one neighbouring level is tried for
 //! one window; it is kept if it gains (or, going down, does not lose), else the direction turns and
 //! the controller rests. Below that load it never waits and forgets what it had learnt, so an idle
 //! shard answers at once.
@@ -19,17 +19,17 @@ pub enum Pace {
     Sleep(Nanos),
 }
 
-const LEVELS_US: [u32; 6] = [0, 10, 20, 50, 100, 200];
+const LEVELS_US: [u32; 8] = [0, 10, 20, 50, 100, 200, 400, 800];
 const FIRST_LEVEL: usize = 2;
 /// The load average forgets with this time constant.
 const MEMORY_NANOS: f64 = 300_000.0;
 /// The load is worth pacing when this span brings [`WORTH_MESSAGES`].
 const WORTH_SPAN_NANOS: f64 = 50_000.0;
 const WORTH_MESSAGES: f64 = 8.0;
-const WINDOW_TURNS_MIN: u32 = 12;
-const WINDOW_MIN: Nanos = Nanos::from_micros(1_500);
+const WINDOW_TURNS_MIN: u32 = 24;
+const WINDOW_MIN: Nanos = Nanos::from_micros(3_000);
 const CPU_WEIGHT: f64 = 0.35;
-const GAIN_UP: f64 = 0.03;
+const GAIN_UP: f64 = 0.01;
 const LOSS_DOWN: f64 = 0.03;
 const REST_WINDOWS: [u32; 4] = [4, 8, 16, 32];
 
@@ -278,14 +278,14 @@ mod tests {
 
     #[test]
     fn it_finds_the_wait_that_serves_best_and_follows_it() {
-        let mut pacing = Pacing::new(200);
+        let mut pacing = Pacing::new(800);
         let mut plant = Plant {
             best_us: 20,
             now: 0,
             cpu: 0,
             work: 0,
         };
-        for best_us in [200, 10, 50, 100, 0, 20] {
+        for best_us in [800, 200, 10, 50, 400, 100, 0, 20] {
             plant.best_us = best_us;
             let counts = run(&mut pacing, &mut plant, 40_000);
             let best = LEVELS_US
@@ -317,7 +317,7 @@ mod tests {
             work: 0,
         };
         let counts = run(&mut bounded, &mut plant, 40_000);
-        assert_eq!(counts[4..], [0, 0]);
+        assert_eq!(counts[4..], [0; 4]);
         let mut off = Pacing::new(0);
         assert_eq!(run(&mut off, &mut plant, 1_000)[0], 500);
     }

@@ -131,7 +131,7 @@ impl Plan {
             connect_timeout: Nanos::from_secs(30),
             receive_maximum: *chance.pick(&[1, 4, 100]),
             topic_alias_maximum: *chance.pick(&[0, 2, 8]),
-            pace_us_max: *chance.pick(&[0, 0, 20, 200]),
+            pace_us_max: *chance.pick(&[0, 0, 20, 800]),
             partitioner: Arc::new(Partitioner::new(self.shards, levels, hasher.clone())),
             hasher,
             admission: Arc::new(Admission::new(10_000)),

@@ -112,7 +112,9 @@ impl Cost {
 /// This load gains from every longer wait: the bound is reached, not passed.
 #[test]
 fn no_wait_is_longer_than_pace_us() {
-    for (pace_us_max, expected_us) in [(0, 0), (9, 0), (10, 10), (70, 50), (200, 200), (999, 200)] {
+    // Longer waits than 400 µs bring less than one percent at the costs of this stream.
+    let expected = [(0, 0), (9, 0), (10, 10), (70, 50), (200, 200), (999, 400)];
+    for (pace_us_max, expected_us) in expected {
         let mut stream = Stream::new(1, pace_us_max);
         let mut longest = Nanos::ZERO;
         stream.run(BUSY, WHILE + WHILE, |sim| {
