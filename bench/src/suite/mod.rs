@@ -39,7 +39,7 @@ pub fn command(args: &SuiteArgs) -> Result<(), Failure> {
     let mut results = Results::default();
     for run in 1..=args.runs {
         for row in &rows {
-            for &contender in row.contenders {
+            for contender in turned(row.contenders, run) {
                 if interrupted() {
                     return Err(io::Error::from(io::ErrorKind::Interrupted).into());
                 }
@@ -269,9 +269,25 @@ impl<'a> Suite<'a> {
     }
 }
 
+/// Each run starts with another: whoever is first in a row pays for what the kernel has to set up.
+fn turned(contenders: &[Contender], run: usize) -> impl Iterator<Item = Contender> {
+    let first = (run - 1) % contenders.len();
+    let (last, rest) = contenders.split_at(first);
+    rest.iter().chain(last).copied()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn each_run_starts_with_the_next_contender() {
+        use Contender::{Epoll, Glommio, Ring};
+        let order = |run| turned(&[Ring, Epoll, Glommio], run).collect::<Vec<_>>();
+        assert_eq!(order(1), [Ring, Epoll, Glommio]);
+        assert_eq!(order(3), [Glommio, Ring, Epoll]);
+        assert_eq!(order(4), order(1));
+    }
 
     #[test]
     fn results_replace_what_is_below_the_marker_only() {

@@ -20,7 +20,7 @@ pub enum Pace {
 }
 
 const LEVELS_US: [u32; 8] = [0, 10, 20, 50, 100, 200, 400, 800];
-const FIRST_LEVEL: usize = 2;
+const FIRST_LEVEL: usize = 4;
 /// The load average forgets with this time constant.
 const MEMORY_NANOS: f64 = 300_000.0;
 /// The load is worth pacing when this span brings [`WORTH_MESSAGES`].
@@ -30,7 +30,7 @@ const WINDOW_TURNS_MIN: u32 = 24;
 const WINDOW_MIN: Nanos = Nanos::from_micros(3_000);
 const CPU_WEIGHT: f64 = 0.35;
 const GAIN_UP: f64 = 0.01;
-const LOSS_DOWN: f64 = 0.03;
+const LOSS_DOWN: f64 = 0.01;
 const REST_WINDOWS: [u32; 4] = [4, 8, 16, 32];
 
 /// The controller of one shard.
