@@ -242,3 +242,19 @@ fn the_codec_forbids_unsafe_code() {
     let source = fs::read_to_string(path).expect("protocols/src/lib.rs");
     assert!(source.contains("#![forbid(unsafe_code)]"));
 }
+
+#[test]
+fn the_test_command_runs_every_test() {
+    let command = fs::read_to_string(root().join("tests/run")).expect("tests/run");
+    let tests = fs::read_dir(root().join("tests/tests")).expect("tests/tests");
+    let names: Vec<String> = tests
+        .map(|entry| entry.expect("an entry").path())
+        .map(|path| path.file_stem().expect("a name").to_string_lossy().into())
+        .collect();
+    assert!(names.len() >= 10, "{names:?}");
+    let words: Vec<&str> = command.split_whitespace().collect();
+    for name in names {
+        let runs = |pair: &[&str]| pair[0] == "--test" && pair[1] == name;
+        assert!(words.windows(2).any(runs), "tests/run has no --test {name}");
+    }
+}
