@@ -143,6 +143,17 @@ pub struct ServeFlags {
     #[arg(help_heading = "Limits")]
     pub connect_timeout: String,
 
+    /// Longest a session may outlive its connection
+    ///
+    /// A client that asks for more gets this, and MQTT 5 clients are told.
+    /// Without it, sessions live as long as their clients ask for; those of
+    /// MQTT 3 clients without Clean Session for ever.
+    ///
+    /// Example: ringbus --max-session-expiry 7d
+    #[arg(long, value_name = "TIME", env = "RINGBUS_MAX_SESSION_EXPIRY")]
+    #[arg(help_heading = "Limits")]
+    pub max_session_expiry: Option<String>,
+
     /// Time to flush and say goodbye to clients after SIGTERM or SIGINT
     ///
     /// A second signal quits at once.

@@ -17,6 +17,8 @@ const QUEUE_BYTES_DEFAULT: usize = 8 << 20;
 const QUEUE_BYTES_RANGE: (u64, u64) = (1 << 10, 64 << 30);
 const CONNECTIONS_MAX: u64 = 1 << 24;
 const PACE_US_MAX: u64 = 10_000;
+/// The most whole days below the value that means for ever.
+const SESSION_EXPIRY_MAX: Duration = Duration::from_secs(49_710 * 86_400);
 const TEN_MINUTES: Duration = Duration::from_secs(600);
 
 /// Everything `ringbus serve` was asked to do. Made only by [`Config::new`].
@@ -39,6 +41,8 @@ pub struct Config {
     pub queue_bytes: usize,
     /// From accept to a complete CONNECT.
     pub connect_timeout: Duration,
+    /// Seconds that a session outlives its connection at most; `u32::MAX`: for ever.
+    pub session_expiry_max: u32,
     /// From the first signal to the exit.
     pub drain_timeout: Duration,
     /// The longest paced wait in microseconds; 0 is off.
@@ -128,6 +132,7 @@ impl Config {
                 &flags.connect_timeout,
                 Duration::from_millis(10),
             )?,
+            session_expiry_max: reader.session_expiry_max()?,
             drain_timeout: reader.duration(
                 "drain-timeout",
                 &flags.drain_timeout,
@@ -195,6 +200,15 @@ impl Reader<'_> {
     ) -> Result<Duration, ConfigError> {
         quantity::duration(value, min..=TEN_MINUTES)
             .map_err(|problem| self.fail(flag, value, problem))
+    }
+
+    fn session_expiry_max(&self) -> Result<u32, ConfigError> {
+        let Some(text) = &self.given.flags.max_session_expiry else {
+            return Ok(u32::MAX);
+        };
+        let span = quantity::duration(text, Duration::from_secs(1)..=SESSION_EXPIRY_MAX);
+        let span = span.map_err(|problem| self.fail("max-session-expiry", text, problem))?;
+        Ok(u32::try_from(span.as_secs()).expect("the range ends below 2^32"))
     }
 
     fn one_of<T: Copy>(

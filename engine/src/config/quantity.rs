@@ -50,6 +50,7 @@ pub(crate) fn duration(text: &str, range: RangeInclusive<Duration>) -> Result<Du
         "s" => Some(1_000),
         "m" | "min" => Some(60_000),
         "h" => Some(3_600_000),
+        "d" => Some(86_400_000),
         _ => None,
     };
     let Some(number) = digits(number) else {
@@ -79,7 +80,9 @@ pub(crate) fn human_size(bytes: u64) -> String {
 }
 
 fn human_millis(millis: u64) -> String {
-    if millis.is_multiple_of(60_000) && millis > 0 {
+    if millis.is_multiple_of(86_400_000) && millis > 0 {
+        format!("{}d", millis / 86_400_000)
+    } else if millis.is_multiple_of(60_000) && millis > 0 {
         format!("{}m", millis / 60_000)
     } else if millis.is_multiple_of(1_000) {
         format!("{}s", millis / 1_000)
@@ -192,6 +195,13 @@ mod tests {
             duration("soon", range.clone()).expect_err("text").why,
             "is not a duration"
         );
+        let days = Duration::from_secs(60)..=Duration::from_secs(3 * 86_400);
+        assert_eq!(
+            duration("2d", days.clone()),
+            Ok(Duration::from_secs(172_800))
+        );
+        let long = duration("4d", days).expect_err("long");
+        assert!(long.fix.contains("3d"), "{}", long.fix);
         assert_eq!(duration("2h", range).expect_err("long").why, "is too large");
     }
 

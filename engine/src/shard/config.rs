@@ -17,6 +17,10 @@ pub struct ShardConfig {
     pub queue_bytes: usize,
     /// How long a connection may live before its CONNECT.
     pub connect_timeout: Nanos,
+    /// Seconds that a session outlives its connection at most; [`NEVER_EXPIRES`] for no bound.
+    ///
+    /// [`NEVER_EXPIRES`]: crate::session::NEVER_EXPIRES
+    pub session_expiry_max: u32,
     /// Unacknowledged QoS 1 and 2 publishes that a v5 client may have under way, 1 or more.
     pub receive_maximum: u16,
     /// Topic aliases that a v5 client may set up.

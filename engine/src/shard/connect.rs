@@ -118,11 +118,7 @@ impl Shard {
         let publisher = session.publisher;
         let will = connect.will.as_ref();
         session.will = will.map(|will| Box::new(store_will(publisher, will)));
-        session.expiry_seconds = match connect.version {
-            Version::V5 => properties.session_expiry_interval().unwrap_or(0),
-            _ if connect.clean_start => 0,
-            _ => NEVER_EXPIRES,
-        };
+        session.expiry_seconds = asked_expiry(connect).min(self.config.session_expiry_max);
         let window = properties
             .receive_maximum()
             .unwrap_or(INFLIGHT_MAX)
@@ -150,6 +146,10 @@ impl Shard {
             properties.push(Property::MaximumPacketSize(self.config.max_packet_size));
             if self.config.topic_alias_maximum > 0 {
                 properties.push(Property::TopicAliasMaximum(self.config.topic_alias_maximum));
+            }
+            if asked_expiry(connect) > self.config.session_expiry_max {
+                let granted = self.config.session_expiry_max;
+                properties.push(Property::SessionExpiryInterval(granted)); // [MQTT5-3.2.2.3.2]
             }
             if let Some(client_id) = assigned {
                 properties.push(Property::AssignedClientIdentifier(client_id));
@@ -213,6 +213,15 @@ impl Shard {
         if let Some(conn) = self.connections.get_mut(id) {
             conn.backlog.extend_from_slice(&handoff.received[taken..]);
         }
+    }
+}
+
+/// Seconds that the client wants its session to outlive the connection.
+fn asked_expiry(connect: &Connect<'_>) -> u32 {
+    match connect.version {
+        Version::V5 => connect.properties.session_expiry_interval().unwrap_or(0),
+        _ if connect.clean_start => 0,
+        _ => NEVER_EXPIRES,
     }
 }
 

@@ -23,7 +23,7 @@ impl Shard {
             if held.expiry_seconds == 0 && seconds > 0 {
                 return Err(ReasonCode::ProtocolError); // [MQTT5-3.14.2-2]
             }
-            held.expiry_seconds = seconds;
+            held.expiry_seconds = seconds.min(self.config.session_expiry_max);
         }
         // [MQTT311-3.14.4-3] [MQTT5-3.14.4-3]
         let with_will = disconnect.reason != ReasonCode::Success;

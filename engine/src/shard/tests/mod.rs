@@ -1,6 +1,7 @@
 //! Shards in one thread, fed by hand.
 
 mod runs;
+mod sessions;
 
 use std::sync::Arc;
 
@@ -40,20 +41,27 @@ struct Line {
 
 impl Net {
     fn new(shards: u16) -> Self {
+        Self::with(shards, |_| ())
+    }
+
+    fn with(shards: u16, set: impl FnOnce(&mut ShardConfig)) -> Self {
         let hasher = ahash::RandomState::with_seeds(1, 2, 3, 4);
         let partitioner = Partitioner::new(shards, PartitionLevels::default(), hasher.clone());
-        let config = Arc::new(ShardConfig {
+        let mut config = ShardConfig {
             shards,
             max_packet_size: 1 << 20,
             queue_bytes: 1 << 20,
             connect_timeout: Nanos::from_secs(10),
+            session_expiry_max: u32::MAX,
             receive_maximum: 20,
             topic_alias_maximum: 8,
             pace_us_max: 0,
             partitioner: Arc::new(partitioner),
             hasher,
             admission: Arc::new(Admission::new(100)),
-        });
+        };
+        set(&mut config);
+        let config = Arc::new(config);
         let wakers: Vec<Arc<dyn Wake>> = (0..shards).map(|_| Arc::new(NoWake) as _).collect();
         let make = |id| Shard::new(ShardId(id), config.clone(), Nanos::ZERO, 7);
         Self {

@@ -1,0 +1,93 @@
+//! How long sessions live.
+
+use super::*;
+
+fn persistent(version: Version, expiry: Option<u32>) -> PropertiesBuf {
+    let mut properties = PropertiesBuf::new();
+    if version == V5
+        && let Some(seconds) = expiry
+    {
+        properties.push(Property::SessionExpiryInterval(seconds));
+    }
+    properties
+}
+
+/// The CONNACK's session present flag and the expiry interval that the server imposes.
+fn connack(net: &mut Net, socket: usize, version: Version) -> (bool, Option<u32>) {
+    let bytes = std::mem::take(&mut net.sockets[socket].received);
+    let Ok(Frame::Complete { header, body, .. }) = frame(&bytes, u32::MAX) else {
+        panic!("the shard sends whole packets");
+    };
+    match Packet::decode(header, body, version) {
+        Ok(Packet::ConnAck(ack)) => (
+            ack.session_present,
+            ack.properties.session_expiry_interval(),
+        ),
+        other => panic!("{other:?}"),
+    }
+}
+
+fn come(net: &mut Net, version: Version, expiry: Option<u32>) -> (usize, bool, Option<u32>) {
+    let properties = persistent(version, expiry);
+    let connect = Connect {
+        clean_start: false,
+        properties: properties.as_properties(),
+        ..client(version, "lasting")
+    };
+    let socket = net.connect(0, connect);
+    let (present, imposed) = connack(net, socket, version);
+    (socket, present, imposed)
+}
+
+#[test]
+fn a_session_lives_no_longer_than_the_server_allows() {
+    let capped = || Net::with(2, |config| config.session_expiry_max = 100);
+    // What the client asks for, and the interval in the CONNACK [MQTT5-3.2.2-21].
+    for (version, asked, imposed) in [
+        (V5, Some(100), None),
+        (V5, Some(101), Some(100)),
+        (V5, Some(u32::MAX), Some(100)),
+        (Version::V3_1_1, None, None),
+    ] {
+        let mut net = capped();
+        let (socket, present, seen) = come(&mut net, version, asked);
+        assert_eq!((present, seen), (false, imposed), "{version:?} {asked:?}");
+        net.hang_up(socket);
+        net.pass(Nanos::from_secs(99));
+        let (socket, present, _) = come(&mut net, version, asked);
+        assert!(present, "{version:?} {asked:?}: ended too early");
+        net.hang_up(socket);
+        net.pass(Nanos::from_secs(101));
+        let (_, present, _) = come(&mut net, version, asked);
+        assert!(!present, "{version:?} {asked:?}: ended too late");
+    }
+}
+
+#[test]
+fn disconnect_does_not_lift_the_bound() {
+    use ringbus_protocols::mqtt::Disconnect;
+    let mut net = Net::with(1, |config| config.session_expiry_max = 100);
+    let (socket, ..) = come(&mut net, V5, Some(50));
+    let properties = persistent(V5, Some(1_000));
+    let disconnect = Disconnect {
+        reason: ReasonCode::NormalDisconnection,
+        properties: properties.as_properties(),
+    };
+    net.send(socket, V5, &Packet::Disconnect(disconnect));
+    net.pass(Nanos::from_secs(99));
+    let (socket, present, _) = come(&mut net, V5, Some(50));
+    assert!(present, "DISCONNECT made it longer");
+    net.send(socket, V5, &Packet::Disconnect(disconnect));
+    net.pass(Nanos::from_secs(101));
+    assert!(!come(&mut net, V5, Some(50)).1, "beyond the bound");
+}
+
+#[test]
+fn without_a_bound_a_session_lives_as_long_as_its_client_asks() {
+    let mut net = Net::new(1);
+    let (socket, _, imposed) = come(&mut net, V5, Some(u32::MAX));
+    assert_eq!(imposed, None);
+    net.hang_up(socket);
+    net.pass(Nanos::from_secs(10_000_000_000));
+    assert!(come(&mut net, V5, Some(u32::MAX)).1);
+}
