@@ -36,6 +36,7 @@ impl OneShard {
             max_packet_size: 1 << 20,
             queue_bytes: 1 << 20,
             connect_timeout: Nanos::from_secs(10),
+            versions: ringbus::config::Versions::ALL,
             session_expiry_max: u32::MAX,
             receive_maximum: 1_000,
             topic_alias_maximum: 8,

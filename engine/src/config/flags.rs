@@ -154,6 +154,15 @@ pub struct ServeFlags {
     #[arg(help_heading = "Limits")]
     pub max_session_expiry: Option<String>,
 
+    /// MQTT versions spoken: some of 3.1, 3.1.1 and 5
+    ///
+    /// A client of another version is refused: Unsupported protocol version.
+    ///
+    /// Example: ringbus --versions 3.1.1,5
+    #[arg(long, value_name = "LIST", env = "RINGBUS_VERSIONS")]
+    #[arg(default_value = "3.1,3.1.1,5", help_heading = "Limits")]
+    pub versions: String,
+
     /// Time to flush and say goodbye to clients after SIGTERM or SIGINT
     ///
     /// A second signal quits at once.

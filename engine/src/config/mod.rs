@@ -11,6 +11,7 @@ mod listen;
 mod model;
 mod partition;
 mod quantity;
+mod versions;
 
 pub use cpus::{CPU_MAX, Machine, format_list as format_cpus};
 pub use error::{ConfigError, Origin};
@@ -18,6 +19,7 @@ pub use flags::{Given, ServeFlags};
 pub use listen::{ListenAddress, Listener};
 pub use model::{Config, IoChoice, LogFormat, LogLevel};
 pub use partition::{PARTITION_LEVELS_MAX, PartitionLevels};
+pub use versions::Versions;
 
 #[cfg(test)]
 mod tests;

@@ -6,6 +6,7 @@ use super::flags::Given;
 use super::listen::{self, Listener};
 use super::partition::PartitionLevels;
 use super::quantity;
+use super::versions::Versions;
 use crate::base::limits::SHARDS_MAX;
 use std::time::Duration;
 
@@ -43,6 +44,8 @@ pub struct Config {
     pub connect_timeout: Duration,
     /// Seconds that a session outlives its connection at most; `u32::MAX`: for ever.
     pub session_expiry_max: u32,
+    /// MQTT versions spoken.
+    pub versions: Versions,
     /// From the first signal to the exit.
     pub drain_timeout: Duration,
     /// The longest paced wait in microseconds; 0 is off.
@@ -133,6 +136,7 @@ impl Config {
                 Duration::from_millis(10),
             )?,
             session_expiry_max: reader.session_expiry_max()?,
+            versions: reader.versions()?,
             drain_timeout: reader.duration(
                 "drain-timeout",
                 &flags.drain_timeout,
@@ -209,6 +213,11 @@ impl Reader<'_> {
         let span = quantity::duration(text, Duration::from_secs(1)..=SESSION_EXPIRY_MAX);
         let span = span.map_err(|problem| self.fail("max-session-expiry", text, problem))?;
         Ok(u32::try_from(span.as_secs()).expect("the range ends below 2^32"))
+    }
+
+    fn versions(&self) -> Result<Versions, ConfigError> {
+        let text = &self.given.flags.versions;
+        Versions::parse(text).map_err(|problem| self.fail("versions", text, problem))
     }
 
     fn one_of<T: Copy>(

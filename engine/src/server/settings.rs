@@ -23,6 +23,7 @@ pub(super) fn shard_config(config: &Config, connections_max: usize) -> (Arc<Shar
         max_packet_size: config.max_packet_size,
         queue_bytes: config.queue_bytes,
         connect_timeout: nanos(config.connect_timeout),
+        versions: config.versions,
         session_expiry_max: config.session_expiry_max,
         receive_maximum: RECEIVE_MAXIMUM,
         topic_alias_maximum: TOPIC_ALIAS_MAXIMUM,

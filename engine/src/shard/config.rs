@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::base::Nanos;
+use crate::config::Versions;
 use crate::pubsub::Partitioner;
 
 /// The settings of every shard of one process.
@@ -17,6 +18,8 @@ pub struct ShardConfig {
     pub queue_bytes: usize,
     /// How long a connection may live before its CONNECT.
     pub connect_timeout: Nanos,
+    /// MQTT versions spoken.
+    pub versions: Versions,
     /// Seconds that a session outlives its connection at most; [`NEVER_EXPIRES`] for no bound.
     ///
     /// [`NEVER_EXPIRES`]: crate::session::NEVER_EXPIRES

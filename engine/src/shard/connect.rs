@@ -40,6 +40,9 @@ impl Shard {
             return Ok(Flow::Gone);
         };
         conn.version = connect.version;
+        if !self.config.versions.contain(connect.version) {
+            return Err(ReasonCode::UnsupportedProtocolVersion);
+        }
         if connect.properties.authentication_method().is_some() {
             return Err(ReasonCode::BadAuthenticationMethod);
         }

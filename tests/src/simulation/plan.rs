@@ -129,6 +129,7 @@ impl Plan {
             max_packet_size: 1 << 16,
             queue_bytes: self.queue_bytes,
             connect_timeout: Nanos::from_secs(30),
+            versions: ringbus::config::Versions::ALL,
             session_expiry_max: u32::MAX,
             receive_maximum: *chance.pick(&[1, 4, 100]),
             topic_alias_maximum: *chance.pick(&[0, 2, 8]),

@@ -86,6 +86,7 @@ fn config() -> ShardConfig {
         max_packet_size: 1 << 20,
         queue_bytes: 8 << 20,
         connect_timeout: Nanos::from_secs(60),
+        versions: crate::config::Versions::ALL,
         session_expiry_max: u32::MAX,
         receive_maximum: 20,
         topic_alias_maximum: 8,

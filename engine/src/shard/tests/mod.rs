@@ -52,6 +52,7 @@ impl Net {
             max_packet_size: 1 << 20,
             queue_bytes: 1 << 20,
             connect_timeout: Nanos::from_secs(10),
+            versions: crate::config::Versions::ALL,
             session_expiry_max: u32::MAX,
             receive_maximum: 20,
             topic_alias_maximum: 8,

@@ -1,6 +1,7 @@
 //! How long sessions live.
 
 use super::*;
+use crate::config::Versions;
 
 fn persistent(version: Version, expiry: Option<u32>) -> PropertiesBuf {
     let mut properties = PropertiesBuf::new();
@@ -90,4 +91,35 @@ fn without_a_bound_a_session_lives_as_long_as_its_client_asks() {
     net.hang_up(socket);
     net.pass(Nanos::from_secs(10_000_000_000));
     assert!(come(&mut net, V5, Some(u32::MAX)).1);
+}
+
+#[test]
+fn a_version_that_is_not_spoken_is_refused_in_its_own_words() {
+    let only = |list| Net::with(1, |config| config.versions = Versions::parse(list).unwrap());
+    for (list, refused, word) in [
+        ("3.1.1", V5, "connack UnsupportedProtocolVersion false"),
+        (
+            "5",
+            Version::V3_1_1,
+            "connack UnsupportedProtocolVersion false",
+        ),
+        (
+            "3.1.1,5",
+            Version::V3_1,
+            "connack UnsupportedProtocolVersion false",
+        ),
+    ] {
+        let mut net = only(list);
+        for version in Version::ALL {
+            let socket = net.connect(0, client(version, "c"));
+            let is_refused = !net.shards[0].config.versions.contain(version);
+            assert_eq!(
+                net.sockets[socket].is_closed, is_refused,
+                "{list} {version:?}"
+            );
+            if version == refused {
+                assert_eq!(net.read(socket, version), [word]);
+            }
+        }
+    }
 }
