@@ -37,6 +37,7 @@ impl OneShard {
             queue_bytes: 1 << 20,
             connect_timeout: Nanos::from_secs(10),
             versions: ringbus::config::Versions::ALL,
+            check_payload_format: false,
             session_expiry_max: u32::MAX,
             receive_maximum: 1_000,
             topic_alias_maximum: 8,

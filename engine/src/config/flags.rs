@@ -163,6 +163,15 @@ pub struct ServeFlags {
     #[arg(default_value = "3.1,3.1.1,5", help_heading = "Limits")]
     pub versions: String,
 
+    /// Refuse text that is not UTF-8
+    ///
+    /// MQTT 5 publishers may mark a payload as UTF-8 text. With this flag it is
+    /// checked, and wrong text is refused with 0x99, Payload format invalid.
+    ///
+    /// Example: ringbus --check-payload-format
+    #[arg(long, env = "RINGBUS_CHECK_PAYLOAD_FORMAT", help_heading = "Limits")]
+    pub check_payload_format: bool,
+
     /// Time to flush and say goodbye to clients after SIGTERM or SIGINT
     ///
     /// A second signal quits at once.

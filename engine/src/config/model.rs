@@ -46,6 +46,8 @@ pub struct Config {
     pub session_expiry_max: u32,
     /// MQTT versions spoken.
     pub versions: Versions,
+    /// Whether payloads that are marked as text must be text.
+    pub check_payload_format: bool,
     /// From the first signal to the exit.
     pub drain_timeout: Duration,
     /// The longest paced wait in microseconds; 0 is off.
@@ -137,6 +139,7 @@ impl Config {
             )?,
             session_expiry_max: reader.session_expiry_max()?,
             versions: reader.versions()?,
+            check_payload_format: flags.check_payload_format,
             drain_timeout: reader.duration(
                 "drain-timeout",
                 &flags.drain_timeout,

@@ -49,6 +49,7 @@ fn defaults_are_loopback_and_one_shard_per_cpu() {
     assert_eq!(config.queue_bytes, 8 << 20);
     assert_eq!(config.connect_timeout, Duration::from_secs(10));
     assert_eq!(config.session_expiry_max, u32::MAX);
+    assert!(!config.check_payload_format);
     assert_eq!(config.versions, Versions::ALL);
     assert_eq!(config.drain_timeout, Duration::from_secs(10));
     assert_eq!(config.pace_us_max, 800);
@@ -74,6 +75,7 @@ fn every_flag_reaches_the_config() {
         "--connect-timeout=1s",
         "--max-session-expiry=7d",
         "--versions=5",
+        "--check-payload-format",
         "--drain-timeout=0s",
         "--pace-us=0",
         "--io=glommio",
@@ -91,6 +93,7 @@ fn every_flag_reaches_the_config() {
     assert_eq!(config.max_connections, Some(9));
     assert_eq!(config.connect_timeout, Duration::from_secs(1));
     assert_eq!(config.session_expiry_max, 7 * 86_400);
+    assert!(config.check_payload_format);
     assert_eq!(config.versions, Versions::parse("5").expect("a list"));
     assert_eq!(config.drain_timeout, Duration::ZERO);
     assert_eq!((config.pace_us_max, config.io), (0, IoChoice::Glommio));

@@ -24,6 +24,7 @@ pub(super) fn shard_config(config: &Config, connections_max: usize) -> (Arc<Shar
         queue_bytes: config.queue_bytes,
         connect_timeout: nanos(config.connect_timeout),
         versions: config.versions,
+        check_payload_format: config.check_payload_format,
         session_expiry_max: config.session_expiry_max,
         receive_maximum: RECEIVE_MAXIMUM,
         topic_alias_maximum: TOPIC_ALIAS_MAXIMUM,

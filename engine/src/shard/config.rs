@@ -20,6 +20,8 @@ pub struct ShardConfig {
     pub connect_timeout: Nanos,
     /// MQTT versions spoken.
     pub versions: Versions,
+    /// Whether payloads that are marked as text must be text.
+    pub check_payload_format: bool,
     /// Seconds that a session outlives its connection at most; [`NEVER_EXPIRES`] for no bound.
     ///
     /// [`NEVER_EXPIRES`]: crate::session::NEVER_EXPIRES

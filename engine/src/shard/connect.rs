@@ -8,6 +8,7 @@ use ringbus_protocols::mqtt::{
 use super::Shard;
 use super::connection::{Connection, Flow};
 use super::message::{Handoff, Mail};
+use super::publish::is_broken_text;
 use super::receive::Handled;
 use crate::base::limits::INFLIGHT_MAX;
 use crate::base::{ConnId, Nanos, SessionId, ShardId};
@@ -42,6 +43,9 @@ impl Shard {
         conn.version = connect.version;
         if !self.config.versions.contain(connect.version) {
             return Err(ReasonCode::UnsupportedProtocolVersion);
+        }
+        if self.config.check_payload_format && connect.will.as_ref().is_some_and(is_broken_will) {
+            return Err(ReasonCode::PayloadFormatInvalid);
         }
         if connect.properties.authentication_method().is_some() {
             return Err(ReasonCode::BadAuthenticationMethod);
@@ -217,6 +221,10 @@ impl Shard {
             conn.backlog.extend_from_slice(&handoff.received[taken..]);
         }
     }
+}
+
+fn is_broken_will(will: &Will<'_>) -> bool {
+    is_broken_text(will.properties.payload_format_indicator(), will.payload)
 }
 
 /// Seconds that the client wants its session to outlive the connection.

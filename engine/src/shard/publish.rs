@@ -72,6 +72,30 @@ impl Shard {
         handled
     }
 
+    /// A payload that is not what its publisher said: nobody gets it [MQTT5-3.3.2.3.2].
+    fn on_broken_text(&mut self, arrival: &Arrival<'_>) -> Handled {
+        let kind = match arrival.publish.qos {
+            QoS::AtMostOnce => return Err(ReasonCode::PayloadFormatInvalid),
+            QoS::AtLeastOnce => AckKind::PubAck,
+            QoS::ExactlyOnce => AckKind::PubRec,
+        };
+        let identifier = arrival.publish.packet_identifier;
+        let identifier = identifier.ok_or(ReasonCode::MalformedPacket)?;
+        if !self.has_receive_quota(arrival.id, arrival.session, identifier) {
+            return Err(ReasonCode::ReceiveMaximumExceeded);
+        }
+        let reason = Some(ReasonCode::PayloadFormatInvalid);
+        self.acknowledge(
+            arrival.id,
+            PendingAck {
+                kind,
+                identifier,
+                reason,
+            },
+        );
+        Ok(Flow::Continue)
+    }
+
     fn on_aliased(
         &mut self,
         arrival: &Arrival<'_>,
@@ -111,6 +135,9 @@ impl Shard {
     ) -> Handled {
         if name.is_empty() {
             return Err(ReasonCode::ProtocolError);
+        }
+        if self.config.check_payload_format && is_broken(&arrival.publish) {
+            return self.on_broken_text(arrival);
         }
         let publish = &arrival.publish;
         let Some(session) = self.sessions.get(arrival.session) else {
@@ -339,6 +366,18 @@ impl Shard {
         let under_way = session.inbound.len() + conn.acks.unacknowledged();
         under_way < usize::from(self.config.receive_maximum)
     }
+}
+
+fn is_broken(publish: &Publish<'_>) -> bool {
+    is_broken_text(
+        publish.properties.payload_format_indicator(),
+        publish.payload,
+    )
+}
+
+/// Whether a payload is marked as UTF-8 text and is none.
+pub(super) fn is_broken_text(format: Option<bool>, payload: &[u8]) -> bool {
+    format == Some(true) && std::str::from_utf8(payload).is_err()
 }
 
 /// What the publisher learns once its message was routed.

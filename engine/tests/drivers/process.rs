@@ -175,6 +175,7 @@ pub(crate) fn config(io: IoChoice) -> Config {
         max_connections: None,
         queue_bytes: 8 << 20,
         versions: ringbus::config::Versions::ALL,
+        check_payload_format: false,
         session_expiry_max: u32::MAX,
         connect_timeout: Duration::from_secs(10),
         drain_timeout: Duration::from_secs(10),

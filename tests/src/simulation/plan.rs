@@ -130,6 +130,7 @@ impl Plan {
             queue_bytes: self.queue_bytes,
             connect_timeout: Nanos::from_secs(30),
             versions: ringbus::config::Versions::ALL,
+            check_payload_format: false,
             session_expiry_max: u32::MAX,
             receive_maximum: *chance.pick(&[1, 4, 100]),
             topic_alias_maximum: *chance.pick(&[0, 2, 8]),

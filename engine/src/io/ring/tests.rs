@@ -87,6 +87,7 @@ fn config() -> ShardConfig {
         queue_bytes: 8 << 20,
         connect_timeout: Nanos::from_secs(60),
         versions: crate::config::Versions::ALL,
+        check_payload_format: false,
         session_expiry_max: u32::MAX,
         receive_maximum: 20,
         topic_alias_maximum: 8,

@@ -1,5 +1,6 @@
 //! Shards in one thread, fed by hand.
 
+mod payload_format;
 mod runs;
 mod sessions;
 
@@ -53,6 +54,7 @@ impl Net {
             queue_bytes: 1 << 20,
             connect_timeout: Nanos::from_secs(10),
             versions: crate::config::Versions::ALL,
+            check_payload_format: false,
             session_expiry_max: u32::MAX,
             receive_maximum: 20,
             topic_alias_maximum: 8,
