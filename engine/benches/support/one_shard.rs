@@ -38,6 +38,8 @@ impl OneShard {
             connect_timeout: Nanos::from_secs(10),
             versions: ringbus::config::Versions::ALL,
             check_payload_format: false,
+            queue_messages: usize::MAX,
+            queue_policy: ringbus::config::QueuePolicy::DropNewest,
             session_expiry_max: u32::MAX,
             receive_maximum: 1_000,
             topic_alias_maximum: 8,

@@ -143,6 +143,27 @@ pub struct ServeFlags {
     #[arg(help_heading = "Limits")]
     pub connect_timeout: String,
 
+    /// QoS 1 and 2 messages that may wait for one client
+    ///
+    /// Beside those that are sent and not acknowledged yet. --queue-bytes
+    /// bounds them, too.
+    ///
+    /// Example: ringbus --max-queued-messages 1000
+    #[arg(long, value_name = "N", env = "RINGBUS_MAX_QUEUED_MESSAGES")]
+    #[arg(help_heading = "Limits")]
+    pub max_queued_messages: Option<String>,
+
+    /// What gives way beyond: drop-newest, drop-oldest or disconnect
+    ///
+    /// disconnect closes the client with 0x97 (Quota exceeded); for one that
+    /// is away the newest message is dropped. At QoS 0, drop-oldest drops the
+    /// newest, since the oldest may be half sent.
+    ///
+    /// Example: ringbus --queue-policy drop-oldest
+    #[arg(long, value_name = "POLICY", env = "RINGBUS_QUEUE_POLICY")]
+    #[arg(default_value = "drop-newest", help_heading = "Limits")]
+    pub queue_policy: String,
+
     /// Longest a session may outlive its connection
     ///
     /// A client that asks for more gets this, and MQTT 5 clients are told.

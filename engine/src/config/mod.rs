@@ -17,7 +17,7 @@ pub use cpus::{CPU_MAX, Machine, format_list as format_cpus};
 pub use error::{ConfigError, Origin};
 pub use flags::{Given, ServeFlags};
 pub use listen::{ListenAddress, Listener};
-pub use model::{Config, IoChoice, LogFormat, LogLevel};
+pub use model::{Config, IoChoice, LogFormat, LogLevel, QueuePolicy};
 pub use partition::{PARTITION_LEVELS_MAX, PartitionLevels};
 pub use versions::Versions;
 

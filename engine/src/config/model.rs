@@ -18,6 +18,7 @@ const QUEUE_BYTES_DEFAULT: usize = 8 << 20;
 const QUEUE_BYTES_RANGE: (u64, u64) = (1 << 10, 64 << 30);
 const CONNECTIONS_MAX: u64 = 1 << 24;
 const PACE_US_MAX: u64 = 10_000;
+const QUEUED_MESSAGES_MAX: u64 = 1 << 30;
 /// The most whole days below the value that means for ever.
 const SESSION_EXPIRY_MAX: Duration = Duration::from_secs(49_710 * 86_400);
 const TEN_MINUTES: Duration = Duration::from_secs(600);
@@ -40,6 +41,10 @@ pub struct Config {
     pub max_connections: Option<usize>,
     /// Bytes that may wait for one session; at least `max_packet_size`.
     pub queue_bytes: usize,
+    /// QoS 1 and 2 messages that may wait for one client, 1 or more.
+    pub queue_messages: usize,
+    /// What gives way when there is no room.
+    pub queue_policy: QueuePolicy,
     /// From accept to a complete CONNECT.
     pub connect_timeout: Duration,
     /// Seconds that a session outlives its connection at most; `u32::MAX`: for ever.
@@ -58,6 +63,17 @@ pub struct Config {
     pub log_format: LogFormat,
     /// Least level logged.
     pub log_level: LogLevel,
+}
+
+/// What gives way when no more may wait for a client.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum QueuePolicy {
+    /// The message that came last.
+    DropNewest,
+    /// Those that have waited longest; at QoS 0, where they may be half sent, the newest.
+    DropOldest,
+    /// The client: it is told 0x97 and closed. Without a connection, the newest message.
+    Disconnect,
 }
 
 /// The network driver asked for.
@@ -94,6 +110,12 @@ pub enum LogLevel {
     Debug,
     Trace,
 }
+
+const QUEUE_POLICIES: [(&str, QueuePolicy); 3] = [
+    ("drop-newest", QueuePolicy::DropNewest),
+    ("drop-oldest", QueuePolicy::DropOldest),
+    ("disconnect", QueuePolicy::Disconnect),
+];
 
 const IO_CHOICES: [(&str, IoChoice); 4] = [
     ("auto", IoChoice::Auto),
@@ -132,6 +154,8 @@ impl Config {
             max_packet_size,
             max_connections: reader.max_connections()?,
             queue_bytes: reader.queue_bytes(max_packet_size)?,
+            queue_messages: reader.queue_messages()?,
+            queue_policy: reader.one_of("queue-policy", &flags.queue_policy, &QUEUE_POLICIES)?,
             connect_timeout: reader.duration(
                 "connect-timeout",
                 &flags.connect_timeout,
@@ -216,6 +240,14 @@ impl Reader<'_> {
         let span = quantity::duration(text, Duration::from_secs(1)..=SESSION_EXPIRY_MAX);
         let span = span.map_err(|problem| self.fail("max-session-expiry", text, problem))?;
         Ok(u32::try_from(span.as_secs()).expect("the range ends below 2^32"))
+    }
+
+    fn queue_messages(&self) -> Result<usize, ConfigError> {
+        let Some(text) = &self.given.flags.max_queued_messages else {
+            return Ok(usize::MAX);
+        };
+        let count = self.count("max-queued-messages", text, 1, QUEUED_MESSAGES_MAX)?;
+        Ok(usize::try_from(count).expect("the range ends at 2^30"))
     }
 
     fn versions(&self) -> Result<Versions, ConfigError> {

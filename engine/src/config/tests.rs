@@ -48,6 +48,8 @@ fn defaults_are_loopback_and_one_shard_per_cpu() {
     assert_eq!(config.max_connections, None);
     assert_eq!(config.queue_bytes, 8 << 20);
     assert_eq!(config.connect_timeout, Duration::from_secs(10));
+    assert_eq!(config.queue_messages, usize::MAX);
+    assert_eq!(config.queue_policy, QueuePolicy::DropNewest);
     assert_eq!(config.session_expiry_max, u32::MAX);
     assert!(!config.check_payload_format);
     assert_eq!(config.versions, Versions::ALL);
@@ -73,6 +75,8 @@ fn every_flag_reaches_the_config() {
         "--max-connections=9",
         "--queue-bytes=2KiB",
         "--connect-timeout=1s",
+        "--max-queued-messages=10",
+        "--queue-policy=disconnect",
         "--max-session-expiry=7d",
         "--versions=5",
         "--check-payload-format",
@@ -92,6 +96,8 @@ fn every_flag_reaches_the_config() {
     assert_eq!((config.max_packet_size, config.queue_bytes), (1024, 2048));
     assert_eq!(config.max_connections, Some(9));
     assert_eq!(config.connect_timeout, Duration::from_secs(1));
+    assert_eq!(config.queue_messages, 10);
+    assert_eq!(config.queue_policy, QueuePolicy::Disconnect);
     assert_eq!(config.session_expiry_max, 7 * 86_400);
     assert!(config.check_payload_format);
     assert_eq!(config.versions, Versions::parse("5").expect("a list"));

@@ -23,6 +23,8 @@ pub(super) fn shard_config(config: &Config, connections_max: usize) -> (Arc<Shar
         max_packet_size: config.max_packet_size,
         queue_bytes: config.queue_bytes,
         connect_timeout: nanos(config.connect_timeout),
+        queue_messages: config.queue_messages,
+        queue_policy: config.queue_policy,
         versions: config.versions,
         check_payload_format: config.check_payload_format,
         session_expiry_max: config.session_expiry_max,

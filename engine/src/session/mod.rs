@@ -5,7 +5,7 @@ mod outbound;
 mod store;
 
 pub use inbound::Inbound;
-pub use outbound::{AckError, Delivery, Outbound, Transmit};
+pub use outbound::{AckError, Delivery, Outbound, QueueLimit, Transmit};
 pub use store::SessionStore;
 
 use std::collections::HashMap;

@@ -62,6 +62,26 @@ enum Stage {
     Released,
 }
 
+/// What may wait for one client.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct QueueLimit {
+    /// Bytes of records, those under way included. A single message always fits.
+    pub bytes: usize,
+    /// Messages that are not under way, 1 or more.
+    pub messages: usize,
+    /// Whether the oldest make room for the newest.
+    pub drops_oldest: bool,
+}
+
+impl QueueLimit {
+    /// No limit.
+    pub const NONE: Self = Self {
+        bytes: usize::MAX,
+        messages: usize::MAX,
+        drops_oldest: false,
+    };
+}
+
 /// The messages to one client at QoS 1 and 2.
 #[derive(Debug)]
 pub struct Outbound {
@@ -89,17 +109,40 @@ impl Default for Outbound {
 }
 
 impl Outbound {
-    /// Appends a message, unless the client's bytes would exceed `bytes_max`: then it is dropped
-    /// and the answer is false.
+    /// Appends a message. Returns how many were dropped for want of room: the new one, or the
+    /// oldest that wait, as many as it takes.
     #[must_use]
-    pub fn push(&mut self, delivery: Delivery, bytes_max: usize) -> bool {
+    pub fn push(&mut self, delivery: Delivery, limit: &QueueLimit) -> usize {
         let charge = delivery.stored.charge();
-        if self.bytes + charge > bytes_max && self.bytes > 0 {
-            return false;
+        let Some(oldest) = self.in_the_way(charge, limit) else {
+            return 1;
+        };
+        for dropped in self.queue.drain(..oldest) {
+            self.bytes -= dropped.stored.charge();
         }
         self.bytes += charge;
         self.queue.push_back(delivery);
-        true
+        oldest
+    }
+
+    /// How many of the oldest have to go for a message of so many bytes; `None` if none may, or
+    /// if it would not fit then either.
+    fn in_the_way(&self, charge: usize, limit: &QueueLimit) -> Option<usize> {
+        let fits = |gone: usize, bytes: usize| {
+            let has_bytes = bytes + charge <= limit.bytes || bytes == 0;
+            has_bytes && self.queue.len() - gone < limit.messages
+        };
+        if fits(0, self.bytes) {
+            return Some(0);
+        }
+        if !limit.drops_oldest {
+            return None;
+        }
+        let mut bytes = self.bytes;
+        self.queue.iter().enumerate().find_map(|(at, oldest)| {
+            bytes -= oldest.stored.charge();
+            fits(at + 1, bytes).then_some(at + 1)
+        })
     }
 
     /// Starts over on a new connection that takes `window` messages at a time.
@@ -293,7 +336,7 @@ impl Outbound {
 
 #[cfg(test)]
 mod tests {
-    use super::{AckError, Delivery, Outbound, Transmit};
+    use super::{AckError, Delivery, Outbound, QueueLimit, Transmit};
     use crate::base::Nanos;
     use crate::pubsub::{Message, PublisherId, Stored};
     use ringbus_protocols::mqtt::{PacketIdentifier, QoS};
@@ -334,7 +377,10 @@ mod tests {
         let mut outbound = Outbound::default();
         outbound.restart(2);
         for _ in 0..3 {
-            assert!(outbound.push(delivery(QoS::AtLeastOnce, b"x"), 1 << 20));
+            assert_eq!(
+                outbound.push(delivery(QoS::AtLeastOnce, b"x"), &QueueLimit::NONE),
+                0
+            );
         }
         assert_eq!(next(&mut outbound), Some((1, false)));
         assert_eq!(next(&mut outbound), Some((2, false)));
@@ -349,7 +395,10 @@ mod tests {
         let mut outbound = Outbound::default();
         outbound.restart(4);
         for _ in 0..4 {
-            assert!(outbound.push(delivery(QoS::ExactlyOnce, b"x"), 1 << 20));
+            assert_eq!(
+                outbound.push(delivery(QoS::ExactlyOnce, b"x"), &QueueLimit::NONE),
+                0
+            );
             assert!(next(&mut outbound).is_some());
         }
         assert_eq!(outbound.on_pubrec(id(1), true), Ok(()));
@@ -369,15 +418,24 @@ mod tests {
     fn an_identifier_in_use_is_skipped_after_a_full_round() {
         let mut outbound = Outbound::default();
         outbound.restart(3);
-        assert!(outbound.push(delivery(QoS::AtLeastOnce, b"stuck"), 1 << 20));
+        assert_eq!(
+            outbound.push(delivery(QoS::AtLeastOnce, b"stuck"), &QueueLimit::NONE),
+            0
+        );
         assert_eq!(next(&mut outbound), Some((1, false)));
         for _ in 0..u32::from(u16::MAX) - 1 {
-            assert!(outbound.push(delivery(QoS::AtLeastOnce, b"x"), 1 << 20));
+            assert_eq!(
+                outbound.push(delivery(QoS::AtLeastOnce, b"x"), &QueueLimit::NONE),
+                0
+            );
             let (identifier, _) = next(&mut outbound).unwrap();
             assert_ne!(identifier, 1);
             assert_eq!(outbound.on_puback(id(identifier)), Ok(()));
         }
-        assert!(outbound.push(delivery(QoS::AtLeastOnce, b"x"), 1 << 20));
+        assert_eq!(
+            outbound.push(delivery(QoS::AtLeastOnce, b"x"), &QueueLimit::NONE),
+            0
+        );
         assert_eq!(next(&mut outbound), Some((2, false)));
     }
 
@@ -387,12 +445,71 @@ mod tests {
         outbound.restart(8);
         let one = delivery(QoS::AtLeastOnce, &[0; 100]);
         let charge = one.stored.charge();
-        assert!(outbound.push(one.clone(), charge));
-        assert!(!outbound.push(one, charge), "beyond the bound");
+        let limit = QueueLimit {
+            bytes: charge,
+            ..QueueLimit::NONE
+        };
+        assert_eq!(outbound.push(one.clone(), &limit), 0);
+        assert_eq!(outbound.push(one, &limit), 1, "beyond the bound");
         assert_eq!(outbound.bytes(), charge);
         assert_eq!(next(&mut outbound), Some((1, false)));
         assert_eq!(outbound.on_pubrec(id(1), true), Err(AckError::WrongKind));
         assert_eq!(outbound.on_puback(id(1)), Ok(()));
         assert_eq!((outbound.bytes(), outbound.len()), (0, 0));
+    }
+
+    fn payloads(outbound: &mut Outbound) -> Vec<u8> {
+        let mut seen = Vec::new();
+        while let Some(Transmit::Publish { delivery, .. }) = outbound.transmit() {
+            seen.push(delivery.stored.message().payload[0]);
+        }
+        seen
+    }
+
+    #[test]
+    fn either_the_newest_or_the_oldest_that_wait_are_dropped() {
+        for (drops_oldest, expected) in [(false, b"abcd"), (true, b"aefg")] {
+            let mut outbound = Outbound::default();
+            outbound.restart(1);
+            let limit = QueueLimit {
+                messages: 3,
+                drops_oldest,
+                ..QueueLimit::NONE
+            };
+            let mut dropped = 0;
+            for payload in b"abcdefg" {
+                dropped += outbound.push(delivery(QoS::AtLeastOnce, &[*payload]), &limit);
+                if *payload == b'a' {
+                    assert_eq!(next(&mut outbound), Some((1, false)));
+                }
+            }
+            assert_eq!(dropped, 3);
+            outbound.restart(8);
+            assert_eq!(payloads(&mut outbound), expected, "what is under way stays");
+        }
+    }
+
+    #[test]
+    fn as_many_of_the_oldest_go_as_the_newest_needs_and_none_in_vain() {
+        let small = delivery(QoS::AtLeastOnce, b"s");
+        let charge = small.stored.charge();
+        let large = delivery(QoS::AtLeastOnce, &vec![b'l'; 2 * charge]);
+        let limit = QueueLimit {
+            bytes: 5 * charge,
+            drops_oldest: true,
+            ..QueueLimit::NONE
+        };
+        let mut outbound = Outbound::default();
+        for _ in 0..5 {
+            assert_eq!(outbound.push(small.clone(), &limit), 0);
+        }
+        assert_eq!(outbound.push(large.clone(), &limit), 3);
+        assert_eq!(outbound.len(), 3);
+        assert!(outbound.bytes() <= limit.bytes);
+        // Everything is under way: nothing can make room.
+        outbound.restart(8);
+        assert_eq!(payloads(&mut outbound).len(), 3);
+        assert_eq!(outbound.push(large, &limit), 1);
+        assert_eq!(outbound.len(), 3);
     }
 }

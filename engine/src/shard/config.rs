@@ -4,8 +4,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::base::Nanos;
-use crate::config::Versions;
+use crate::config::{QueuePolicy, Versions};
 use crate::pubsub::Partitioner;
+use crate::session::QueueLimit;
 
 /// The settings of every shard of one process.
 #[derive(Clone, Debug)]
@@ -16,6 +17,10 @@ pub struct ShardConfig {
     pub max_packet_size: u32,
     /// Bytes that wait for one client at most: unsent output, and its queue of QoS 1 and 2.
     pub queue_bytes: usize,
+    /// QoS 1 and 2 messages that may wait for one client, beside those under way; 1 or more.
+    pub queue_messages: usize,
+    /// What gives way when there is no room.
+    pub queue_policy: QueuePolicy,
     /// How long a connection may live before its CONNECT.
     pub connect_timeout: Nanos,
     /// MQTT versions spoken.
@@ -38,6 +43,18 @@ pub struct ShardConfig {
     pub hasher: ahash::RandomState,
     /// The connections of the whole process, against their maximum.
     pub admission: Arc<Admission>,
+}
+
+impl ShardConfig {
+    /// What may wait for one client at QoS 1 and 2.
+    #[inline]
+    pub(super) fn queue_limit(&self) -> QueueLimit {
+        QueueLimit {
+            bytes: self.queue_bytes,
+            messages: self.queue_messages,
+            drops_oldest: self.queue_policy == QueuePolicy::DropOldest,
+        }
+    }
 }
 
 /// Counts the connections of a process against the most it takes. A count, not a lock.

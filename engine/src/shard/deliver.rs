@@ -1,7 +1,7 @@
 //! To the subscribers of this shard: overlap resolved, then QoS 0 straight into the connection's
 //! output, QoS 1 and 2 through the session's window.
 
-use ringbus_protocols::mqtt::{QoS, Version};
+use ringbus_protocols::mqtt::{QoS, ReasonCode, Version};
 
 use super::Shard;
 use super::acks::put_pubrel;
@@ -9,9 +9,10 @@ use super::connection::{Connection, Outgoing};
 use super::filters::Subscriber;
 use super::route::Carried;
 use super::template::{Shape, encode, is_shared};
-use crate::base::{Key, SessionId};
+use crate::base::{ConnId, Key, SessionId};
+use crate::config::QueuePolicy;
 use crate::pubsub::{Message, PublisherId};
-use crate::session::{Delivery, Transmit};
+use crate::session::{Delivery, QueueLimit, Transmit};
 
 /// Who gets a message that matched several filters: each session once.
 #[derive(Debug, Default)]
@@ -196,7 +197,8 @@ impl Shard {
         if qos == QoS::AtMostOnce {
             self.deliver_now(carried, session, grant, self.config.queue_bytes);
         } else {
-            self.enqueue(carried, session, qos, grant, self.config.queue_bytes);
+            let limit = self.config.queue_limit();
+            self.enqueue(carried, session, qos, grant, &limit);
         }
     }
 
@@ -218,7 +220,7 @@ impl Shard {
         };
         if conn.queued_bytes() > bytes_max {
             self.counters.dropped += 1;
-            return;
+            return self.overflowed(Some(id));
         }
         let start = conn.output.bytes.len();
         let packet_len;
@@ -268,7 +270,7 @@ impl Shard {
         session_id: SessionId,
         qos: QoS,
         grant: Grant<'_>,
-        bytes_max: usize,
+        limit: &QueueLimit,
     ) {
         let Some(session) = self.sessions.get_mut(session_id) else {
             return;
@@ -279,11 +281,29 @@ impl Shard {
             retain: grant.retain,
             subscription_identifiers: grant.subscription_identifiers.into(),
         };
-        if !session.outbound.push(delivery, bytes_max) {
-            self.counters.dropped += 1;
-            return;
+        let dropped = session.outbound.push(delivery, limit);
+        if dropped > 0 {
+            self.counters.dropped += dropped as u64;
+            let conn = session.conn;
+            self.overflowed(conn);
         }
         self.pump(session_id);
+    }
+
+    /// A client does not keep up. It is closed at the end of the turn if that is the policy:
+    /// deliveries are under way.
+    #[cold]
+    fn overflowed(&mut self, conn: Option<ConnId>) {
+        if self.config.queue_policy == QueuePolicy::Disconnect {
+            self.overflowed.extend(conn);
+        }
+    }
+
+    /// Closes the clients that did not keep up.
+    pub(super) fn close_overflowed(&mut self) {
+        while let Some(conn) = self.overflowed.pop() {
+            self.close(conn, Some(ReasonCode::QuotaExceeded), true);
+        }
     }
 
     /// Sends what the session's window and the connection's bound allow.
@@ -344,7 +364,7 @@ impl Shard {
         if qos == QoS::AtMostOnce {
             self.deliver_now(carried, session_id, grant, usize::MAX);
         } else {
-            self.enqueue(carried, session_id, qos, grant, usize::MAX);
+            self.enqueue(carried, session_id, qos, grant, &QueueLimit::NONE);
         }
     }
 }

@@ -91,6 +91,8 @@ pub struct Shard {
     effects: Effects,
     counters: Counters,
     pacing: Pacing,
+    /// Clients that did not keep up in this turn and are to be closed.
+    overflowed: Vec<ConnId>,
     draining: bool,
 }
 
@@ -121,6 +123,7 @@ impl Shard {
             effects: Effects::default(),
             counters: Counters::default(),
             pacing: Pacing::new(config.pace_us_max),
+            overflowed: Vec::new(),
             draining: false,
             config,
         }
@@ -205,6 +208,7 @@ impl Shard {
     /// Ends a turn: timers, retained replays, mail. The driver then wakes peers, carries out the
     /// effects and sends.
     pub fn end_turn(&mut self, mailbox: &mut Mailbox<Batch>) {
+        self.close_overflowed();
         self.fire_timers();
         self.step_replays();
         self.outboxes.flush(mailbox);

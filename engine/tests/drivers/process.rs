@@ -176,6 +176,8 @@ pub(crate) fn config(io: IoChoice) -> Config {
         queue_bytes: 8 << 20,
         versions: ringbus::config::Versions::ALL,
         check_payload_format: false,
+        queue_messages: usize::MAX,
+        queue_policy: ringbus::config::QueuePolicy::DropNewest,
         session_expiry_max: u32::MAX,
         connect_timeout: Duration::from_secs(10),
         drain_timeout: Duration::from_secs(10),

@@ -131,6 +131,8 @@ impl Plan {
             connect_timeout: Nanos::from_secs(30),
             versions: ringbus::config::Versions::ALL,
             check_payload_format: false,
+            queue_messages: usize::MAX,
+            queue_policy: ringbus::config::QueuePolicy::DropNewest,
             session_expiry_max: u32::MAX,
             receive_maximum: *chance.pick(&[1, 4, 100]),
             topic_alias_maximum: *chance.pick(&[0, 2, 8]),

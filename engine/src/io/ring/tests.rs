@@ -88,6 +88,8 @@ fn config() -> ShardConfig {
         connect_timeout: Nanos::from_secs(60),
         versions: crate::config::Versions::ALL,
         check_payload_format: false,
+        queue_messages: usize::MAX,
+        queue_policy: crate::config::QueuePolicy::DropNewest,
         session_expiry_max: u32::MAX,
         receive_maximum: 20,
         topic_alias_maximum: 8,

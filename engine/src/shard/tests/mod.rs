@@ -1,6 +1,7 @@
 //! Shards in one thread, fed by hand.
 
 mod payload_format;
+mod queues;
 mod runs;
 mod sessions;
 
@@ -55,6 +56,8 @@ impl Net {
             connect_timeout: Nanos::from_secs(10),
             versions: crate::config::Versions::ALL,
             check_payload_format: false,
+            queue_messages: usize::MAX,
+            queue_policy: crate::config::QueuePolicy::DropNewest,
             session_expiry_max: u32::MAX,
             receive_maximum: 20,
             topic_alias_maximum: 8,
