@@ -93,8 +93,9 @@ impl<'a> Packets<'a> {
 
     /// Writes the same messages for subscribers of the other version; returns the longest packet.
     pub(super) fn translate(self, out: &mut Vec<u8>) -> u32 {
-        let longest = if self.is_v5 { 0 } else { 2 };
-        out.reserve(self.bytes.len() + self.count as usize * longest);
+        // The empty properties, and perhaps a second byte of length.
+        let growth = if self.is_v5 { 0 } else { 2 };
+        out.reserve(self.bytes.len() + self.count as usize * growth);
         let mut longest = 0;
         for (_, topic, payload) in self.iter() {
             let start = out.len();

@@ -1,0 +1,89 @@
+//! Flags that change what a client is allowed.
+
+use ringbus_protocols::mqtt::{Packet, PropertiesBuf, Property, Publish, QoS, ReasonCode, Version};
+use ringbus_tests::broker::Broker;
+use ringbus_tests::client::{Client, Hello};
+
+#[test]
+fn max_session_expiry_bounds_what_a_client_asks_for_and_says_so() {
+    let broker = Broker::start_with(&["--max-session-expiry", "1s"]);
+    let mut hello = Hello::new(Version::V5, "asks").with(Property::SessionExpiryInterval(60));
+    hello.clean_start = false;
+    let mut client = Client::raw(broker.address(), Version::V5);
+    client.send_bytes(&hello.encode());
+    let told = client.connected(|connack| connack.properties.session_expiry_interval());
+    assert_eq!(told, Some(1));
+    client.disconnect();
+    // Two clients that are closed for their silence are the clock: three seconds pass.
+    for name in ["clock1", "clock2"] {
+        let hello = Hello::new(Version::V5, name).with_keep_alive(1);
+        let (mut clock, _) = Client::hello(&broker, &hello);
+        assert_eq!(clock.disconnected(), Some(0x8D));
+    }
+    assert!(!Client::hello(&broker, &hello).1, "expired too late");
+    broker.stop();
+}
+
+#[test]
+fn versions_refuses_the_others_in_their_own_words() {
+    let broker = Broker::start_with(&["--versions", "3.1.1"]);
+    for (version, code) in [(Version::V5, 0x84), (Version::V3_1, 0x01)] {
+        let mut client = Client::raw(broker.address(), version);
+        client.send_bytes(&Hello::new(version, "other").encode());
+        assert_eq!(client.refused(), code);
+    }
+    Client::open(&broker, Version::V3_1_1, "spoken").ping();
+    broker.stop();
+}
+
+#[test]
+fn check_payload_format_refuses_text_that_is_none() {
+    let broker = Broker::start_with(&["--check-payload-format"]);
+    let mut subscriber = Client::open(&broker, Version::V5, "subscriber");
+    subscriber.subscribe("text", QoS::AtMostOnce);
+    let mut publisher = Client::open(&broker, Version::V5, "publisher");
+    let mut properties = PropertiesBuf::new();
+    properties.push(Property::PayloadFormatIndicator(true));
+    let packet = |qos, packet_identifier| {
+        Packet::Publish(Publish {
+            qos,
+            packet_identifier,
+            topic: "text",
+            payload: b"\xC3\x28",
+            properties: properties.as_properties(),
+            ..Publish::default()
+        })
+    };
+    let identifier = Some(publisher.new_packet_identifier());
+    publisher.send(&packet(QoS::AtLeastOnce, identifier));
+    let (_, code) = publisher.ack(ringbus_protocols::mqtt::PacketType::PubAck);
+    assert_eq!(code, ReasonCode::PayloadFormatInvalid as u8);
+    publisher.publish("text", "fine", QoS::AtLeastOnce, false);
+    subscriber.expect("text", "fine", QoS::AtMostOnce, false);
+    publisher.send(&packet(QoS::AtMostOnce, None));
+    assert_eq!(publisher.disconnected(), Some(0x99));
+    broker.stop();
+}
+
+#[test]
+fn queue_policy_says_which_waiting_messages_give_way() {
+    for (policy, expected) in [("drop-newest", ["0", "1"]), ("drop-oldest", ["3", "4"])] {
+        let flags = ["--max-queued-messages", "2", "--queue-policy", policy];
+        let broker = Broker::start_with(&flags);
+        let hello = Hello::persistent(Version::V5, "away");
+        let (mut away, _) = Client::hello(&broker, &hello);
+        away.subscribe("queue", QoS::AtLeastOnce);
+        away.disconnect();
+        let mut publisher = Client::open(&broker, Version::V5, "publisher");
+        for number in 0..5 {
+            publisher.publish("queue", &number.to_string(), QoS::AtLeastOnce, false);
+        }
+        let (mut back, present) = Client::hello(&broker, &hello);
+        assert!(present);
+        for payload in expected {
+            back.expect("queue", payload, QoS::AtLeastOnce, false);
+        }
+        back.expect_nothing();
+        broker.stop();
+    }
+}
