@@ -46,6 +46,30 @@ pub struct ShardConfig {
 }
 
 impl ShardConfig {
+    /// What tests of shards start from.
+    #[cfg(test)]
+    pub(crate) fn of_tests(shards: u16) -> Self {
+        let hasher = ahash::RandomState::with_seeds(1, 2, 3, 4);
+        let levels = crate::config::PartitionLevels::default();
+        Self {
+            shards,
+            max_packet_size: 1 << 20,
+            queue_bytes: 1 << 20,
+            queue_messages: usize::MAX,
+            queue_policy: QueuePolicy::DropNewest,
+            connect_timeout: Nanos::from_secs(10),
+            versions: Versions::ALL,
+            check_payload_format: false,
+            session_expiry_max: u32::MAX,
+            receive_maximum: 20,
+            topic_alias_maximum: 8,
+            pace_us_max: 0,
+            partitioner: Arc::new(Partitioner::new(shards, levels, hasher.clone())),
+            hasher,
+            admission: Arc::new(Admission::new(100)),
+        }
+    }
+
     /// What may wait for one client at QoS 1 and 2.
     #[inline]
     pub(super) fn queue_limit(&self) -> QueueLimit {

@@ -14,12 +14,7 @@ fn max_session_expiry_bounds_what_a_client_asks_for_and_says_so() {
     let told = client.connected(|connack| connack.properties.session_expiry_interval());
     assert_eq!(told, Some(1));
     client.disconnect();
-    // Two clients that are closed for their silence are the clock: three seconds pass.
-    for name in ["clock1", "clock2"] {
-        let hello = Hello::new(Version::V5, name).with_keep_alive(1);
-        let (mut clock, _) = Client::hello(&broker, &hello);
-        assert_eq!(clock.disconnected(), Some(0x8D));
-    }
+    crate::three_seconds_pass(&broker);
     assert!(!Client::hello(&broker, &hello).1, "expired too late");
     broker.stop();
 }

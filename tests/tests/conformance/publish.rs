@@ -269,12 +269,7 @@ fn mqtt5_3_3_2_3_3_message_expiry_counts_the_wait_and_drops_what_is_too_old() {
     let mut publisher = Client::open(&broker, Version::V5, "publisher");
     publisher.publish_expiring("expiry/short", 1);
     publisher.publish_expiring("expiry/long", 100);
-    // Two clients that are closed for their silence are the clock: three seconds pass.
-    for name in ["clock1", "clock2"] {
-        let hello = Hello::new(Version::V5, name).with_keep_alive(1);
-        let (mut clock, _) = Client::hello(&broker, &hello);
-        assert_eq!(clock.disconnected(), Some(0x8D));
-    }
+    crate::three_seconds_pass(&broker);
     let (mut away, _) = Client::hello(&broker, &hello);
     let long = away.message();
     assert_eq!(long.topic, "expiry/long");

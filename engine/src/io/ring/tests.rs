@@ -2,12 +2,11 @@
 
 use super::run_with;
 use crate::base::{Nanos, ShardId};
-use crate::config::{ListenAddress, PartitionLevels};
+use crate::config::ListenAddress;
 use crate::io::clock::Clock;
 use crate::io::listener::Acceptor;
 use crate::io::{Control, Phase, Station, WakeFd};
 use crate::mailbox::{Wake, mesh};
-use crate::pubsub::Partitioner;
 use crate::shard::{Admission, Shard, ShardConfig};
 use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -79,24 +78,11 @@ fn station(acceptors: Arc<[Acceptor]>, control: Arc<Control>, doorbell: Arc<Wake
 }
 
 fn config() -> ShardConfig {
-    let hasher = ahash::RandomState::with_seeds(1, 2, 3, 4);
-    let partitioner = Partitioner::new(1, PartitionLevels::default(), hasher.clone());
     ShardConfig {
-        shards: 1,
-        max_packet_size: 1 << 20,
         queue_bytes: 8 << 20,
         connect_timeout: Nanos::from_secs(60),
-        versions: crate::config::Versions::ALL,
-        check_payload_format: false,
-        queue_messages: usize::MAX,
-        queue_policy: crate::config::QueuePolicy::DropNewest,
-        session_expiry_max: u32::MAX,
-        receive_maximum: 20,
-        topic_alias_maximum: 8,
-        pace_us_max: 0,
-        partitioner: Arc::new(partitioner),
-        hasher,
         admission: Arc::new(Admission::new(CLIENTS)),
+        ..ShardConfig::of_tests(1)
     }
 }
 

@@ -13,11 +13,9 @@ use ringbus_protocols::mqtt::{
 };
 use ringbus_protocols::topic::TopicName;
 
-use super::{Admission, Batch, Shard, ShardConfig};
+use super::{Batch, Shard, ShardConfig};
 use crate::base::{ConnId, Nanos, Peer, ShardId};
-use crate::config::PartitionLevels;
 use crate::mailbox::{Mailbox, Wake, mesh};
-use crate::pubsub::Partitioner;
 
 struct NoWake;
 
@@ -47,25 +45,7 @@ impl Net {
     }
 
     fn with(shards: u16, set: impl FnOnce(&mut ShardConfig)) -> Self {
-        let hasher = ahash::RandomState::with_seeds(1, 2, 3, 4);
-        let partitioner = Partitioner::new(shards, PartitionLevels::default(), hasher.clone());
-        let mut config = ShardConfig {
-            shards,
-            max_packet_size: 1 << 20,
-            queue_bytes: 1 << 20,
-            connect_timeout: Nanos::from_secs(10),
-            versions: crate::config::Versions::ALL,
-            check_payload_format: false,
-            queue_messages: usize::MAX,
-            queue_policy: crate::config::QueuePolicy::DropNewest,
-            session_expiry_max: u32::MAX,
-            receive_maximum: 20,
-            topic_alias_maximum: 8,
-            pace_us_max: 0,
-            partitioner: Arc::new(partitioner),
-            hasher,
-            admission: Arc::new(Admission::new(100)),
-        };
+        let mut config = ShardConfig::of_tests(shards);
         set(&mut config);
         let config = Arc::new(config);
         let wakers: Vec<Arc<dyn Wake>> = (0..shards).map(|_| Arc::new(NoWake) as _).collect();
