@@ -237,6 +237,8 @@ mod tests {
             .matches(&name)
     }
 
+    /// `[MQTT5-4.7.0-1]` `[MQTT5-4.7.3-1]` `[MQTT5-4.7.3-2]` `[MQTT5-4.7.3-3]` `[MQTT311-4.7.1-1]`
+    /// `[MQTT311-4.7.3-1]` `[MQTT311-4.7.3-2]` `[MQTT311-4.7.3-3]`
     #[test]
     fn names_keep_the_rules_of_4_7() {
         for good in ["a", "/", "//", "a//b", "$SYS/x", " ", "é/x", "$share/g/a"] {
@@ -269,6 +271,8 @@ mod tests {
         }
     }
 
+    /// `[MQTT5-4.7.1-1]` `[MQTT5-4.7.1-2]` `[MQTT5-4.7.3-1]` `[MQTT5-4.7.3-2]` `[MQTT311-4.7.1-2]`
+    /// `[MQTT311-4.7.1-3]` `[MQTT311-4.7.3-1]` `[MQTT311-4.7.3-2]`
     #[test]
     fn mqtt5_4_7_1_wildcards_fill_a_level() {
         for good in ["#", "+", "/#", "+/+", "a/+/b", "a/#", "+/a/#", "//", "é/+"] {
@@ -289,6 +293,7 @@ mod tests {
         assert!(TopicFilter::parse("a/+").is_ok_and(|filter| !filter.is_exact()));
     }
 
+    /// `[MQTT5-4.7.2-1]` `[MQTT5-4.7.3-4]` `[MQTT311-4.7.2-1]` `[MQTT311-4.7.3-4]`
     #[test]
     fn filters_match_as_the_examples_of_4_7_say() {
         for (filter, name, expected) in [
@@ -322,6 +327,7 @@ mod tests {
         }
     }
 
+    /// `[MQTT5-4.8.2-1]` `[MQTT5-4.8.2-2]`
     #[test]
     fn mqtt5_4_8_2_shared_filters_split() {
         let shared = SharedFilter::parse("$share/group/a/+")

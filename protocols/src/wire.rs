@@ -250,6 +250,7 @@ pub const fn prefixed_len(length: usize) -> usize {
 mod tests {
     use super::*;
 
+    /// `[MQTT5-1.5.5-1]`
     #[test]
     fn varint_boundaries_round_trip() {
         for value in [
@@ -274,6 +275,7 @@ mod tests {
         );
     }
 
+    /// `[MQTT5-1.5.5-1]`
     #[test]
     fn mqtt5_1_5_5_1_longer_forms_are_refused_inside_packets() {
         assert_eq!(read_varint(&[0x80, 0x00]), Ok(Some((0, 2))));
@@ -289,6 +291,8 @@ mod tests {
         put_varint(&mut Vec::new(), VARINT_MAX + 1);
     }
 
+    /// `[MQTT5-1.5.4-1]` `[MQTT5-1.5.4-2]` `[MQTT311-1.5.3-1]` `[MQTT311-1.5.3-2]`
+    /// `[MQTT311-1.5.3-3]`
     #[test]
     fn strings_refuse_nul_surrogates_and_overruns() {
         let read = |bytes: &[u8]| Reader::new(bytes).string().map(str::to_owned);

@@ -27,6 +27,22 @@ fn outcome(bytes: &[u8], version: Version) -> Result<Packet<'_>, DecodeError> {
     }
 }
 
+/// `[MQTT5-1.5.4-1]` `[MQTT5-1.5.4-2]` `[MQTT5-1.5.5-1]` `[MQTT5-1.5.7-1]` `[MQTT5-2.1.3-1]`
+/// `[MQTT5-2.2.1-3]` `[MQTT5-3.1.2-3]` `[MQTT5-3.1.2-9]` `[MQTT5-3.1.2-11]` `[MQTT5-3.1.2-12]`
+/// `[MQTT5-3.1.2-13]` `[MQTT5-3.1.2-17]` `[MQTT5-3.1.2-19]` `[MQTT5-3.1.3-3]` `[MQTT5-3.1.3-4]`
+/// `[MQTT5-3.1.3-11]` `[MQTT5-3.3.1-2]` `[MQTT5-3.3.1-4]` `[MQTT5-3.3.2-1]` `[MQTT5-3.3.2-2]`
+/// `[MQTT5-3.3.2-8]` `[MQTT5-3.3.2-13]` `[MQTT5-3.3.2-14]` `[MQTT5-3.3.2-19]` `[MQTT5-3.6.1-1]`
+/// `[MQTT5-3.8.1-1]` `[MQTT5-3.8.3-1]` `[MQTT5-3.8.3-2]` `[MQTT5-3.8.3-5]` `[MQTT5-3.10.1-1]`
+/// `[MQTT5-3.10.3-1]` `[MQTT5-3.10.3-2]` `[MQTT5-3.14.1-1]` `[MQTT5-3.15.1-1]` `[MQTT5-4.7.0-1]`
+/// `[MQTT5-4.7.3-1]` `[MQTT5-4.7.3-2]` `[MQTT311-1.5.3-1]` `[MQTT311-1.5.3-2]` `[MQTT311-2.2.2-1]`
+/// `[MQTT311-2.3.1-1]` `[MQTT311-3.1.2-3]` `[MQTT311-3.1.2-9]` `[MQTT311-3.1.2-11]`
+/// `[MQTT311-3.1.2-13]` `[MQTT311-3.1.2-14]` `[MQTT311-3.1.2-15]` `[MQTT311-3.1.2-18]`
+/// `[MQTT311-3.1.2-19]` `[MQTT311-3.1.2-21]` `[MQTT311-3.1.2-22]` `[MQTT311-3.1.3-3]`
+/// `[MQTT311-3.1.3-4]` `[MQTT311-3.1.3-11]` `[MQTT311-3.3.1-2]` `[MQTT311-3.3.1-4]`
+/// `[MQTT311-3.3.2-1]` `[MQTT311-3.3.2-2]` `[MQTT311-3.6.1-1]` `[MQTT311-3.8.1-1]`
+/// `[MQTT311-3.8.3-1]` `[MQTT311-3.8.3-3]` `[MQTT311-3.8.3-4]` `[MQTT311-3.10.1-1]`
+/// `[MQTT311-3.10.3-1]` `[MQTT311-3.10.3-2]` `[MQTT311-3.14.1-1]` `[MQTT311-4.7.1-1]`
+/// `[MQTT311-4.7.3-1]` `[MQTT311-4.7.3-2]`
 #[test]
 fn every_case_reports_its_rule_and_reason() {
     let mut failures = Vec::new();
@@ -148,7 +164,7 @@ fn properties_twice_are_protocol_errors() {
             let bytes = notation::bytes(&text);
             let found = outcome(&bytes, Version::V5);
             if id == PropertyId::SubscriptionIdentifier && head.starts_with("30") {
-                // A message that matched two subscriptions [MQTT5-3.3.4-3].
+                // A message that matched two subscriptions [MQTT5-3.3.4].
                 assert!(found.is_ok(), "{found:?}");
                 continue;
             }
@@ -193,6 +209,8 @@ fn example(id: PropertyId) -> String {
 }
 
 /// Every byte that is not a Reason Code of the packet.
+/// `[MQTT5-3.4.2-1]` `[MQTT5-3.5.2-1]` `[MQTT5-3.6.2-1]` `[MQTT5-3.7.2-1]` `[MQTT5-3.14.2-1]`
+/// `[MQTT5-3.15.2-1]`
 #[test]
 fn reason_codes_of_other_packets_are_protocol_errors() {
     let packets: [(&str, &str, PacketType, &[u8]); 9] = [

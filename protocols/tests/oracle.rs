@@ -242,7 +242,7 @@ fn damaged_packets_are_the_same_to_protocol_core_but_for_the_listed() {
     }
 }
 
-/// mqttbytes matches topics too, except `$`-topics, which it never matches [MQTT5-4.7.2-1], and
+/// mqttbytes matches topics too, except `$`-topics, which it never matches [MQTT5-4.7.2], and
 /// topics that begin with a character of several bytes, on which it panics.
 #[test]
 fn filters_match_as_in_mqttbytes() {

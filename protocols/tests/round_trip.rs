@@ -272,6 +272,7 @@ fn mqtt31_flags_may_announce_credentials_that_are_not_there() {
     assert_eq!((connect.username, connect.password), (None, None));
 }
 
+/// `[MQTT311-3.2.2-6]`
 #[test]
 fn a_refusal_is_in_the_version_that_was_asked_for() {
     use ReasonCode::{MalformedPacket, NotAuthorized, UnsupportedProtocolVersion};

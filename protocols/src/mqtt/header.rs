@@ -309,6 +309,9 @@ mod tests {
         ));
     }
 
+    /// `[MQTT5-2.1.3-1]` `[MQTT5-3.6.1-1]` `[MQTT5-3.8.1-1]` `[MQTT5-3.10.1-1]` `[MQTT5-3.14.1-1]`
+    /// `[MQTT5-3.15.1-1]` `[MQTT311-2.2.2-1]` `[MQTT311-3.6.1-1]` `[MQTT311-3.8.1-1]`
+    /// `[MQTT311-3.10.1-1]` `[MQTT311-3.14.1-1]`
     #[test]
     fn mqtt5_2_1_3_1_flags_of_every_type() {
         for packet_type in PacketType::ALL {

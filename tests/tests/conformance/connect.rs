@@ -28,6 +28,7 @@ fn rejection(broker: &Broker, version: Version, bytes: &[u8]) -> Option<u8> {
     client.end_of_bad_connect()
 }
 
+/// `[MQTT5-3.1.0-1]` `[MQTT311-3.1.0-1]`
 #[test]
 fn mqtt_3_1_0_1_first_packet_is_connect() {
     let broker = Broker::start();
@@ -39,6 +40,7 @@ fn mqtt_3_1_0_1_first_packet_is_connect() {
     broker.stop();
 }
 
+/// `[MQTT5-3.1.0-2]` `[MQTT5-4.13.1-1]` `[MQTT5-4.13.2-1]` `[MQTT311-3.1.0-2]` `[MQTT311-4.8.0-1]`
 #[test]
 fn mqtt_3_1_0_2_second_connect_is_protocol_error() {
     let broker = Broker::start();
@@ -53,6 +55,7 @@ fn mqtt_3_1_0_2_second_connect_is_protocol_error() {
     broker.stop();
 }
 
+/// `[MQTT311-3.1.2-1]`
 #[test]
 fn mqtt_3_1_2_1_unknown_protocol_name_is_refused() {
     let broker = Broker::start();
@@ -65,6 +68,7 @@ fn mqtt_3_1_2_1_unknown_protocol_name_is_refused() {
     broker.stop();
 }
 
+/// `[MQTT5-3.1.2-2]` `[MQTT311-3.1.2-2]` `[MQTT311-3.2.2-4]` `[MQTT311-3.2.2-5]`
 #[test]
 fn mqtt_3_1_2_2_unsupported_level_is_refused_with_its_code() {
     let broker = Broker::start();
@@ -79,6 +83,9 @@ fn mqtt_3_1_2_2_unsupported_level_is_refused_with_its_code() {
     broker.stop();
 }
 
+/// `[MQTT5-3.1.2-3]` `[MQTT5-3.1.2-11]` `[MQTT5-3.1.2-13]` `[MQTT5-3.1.4-1]` `[MQTT5-3.14.0-1]`
+/// `[MQTT311-3.1.2-3]` `[MQTT311-3.1.2-11]` `[MQTT311-3.1.2-13]` `[MQTT311-3.1.2-15]`
+/// `[MQTT311-3.1.4-1]`
 #[test]
 fn mqtt_3_1_2_3_reserved_flag_and_bad_flags_are_malformed() {
     let broker = Broker::start();
@@ -98,6 +105,7 @@ fn mqtt_3_1_2_3_reserved_flag_and_bad_flags_are_malformed() {
     broker.stop();
 }
 
+/// `[MQTT311-3.1.2-22]` `[MQTT311-3.1.4-1]`
 #[test]
 fn mqtt311_3_1_2_22_password_without_user_name_is_malformed() {
     let broker = Broker::start();
@@ -120,6 +128,8 @@ fn mqtt5_3_1_3_6_password_without_user_name_is_allowed() {
     broker.stop();
 }
 
+/// `[MQTT5-1.5.4-1]` `[MQTT5-1.5.4-2]` `[MQTT5-3.1.3-4]` `[MQTT5-3.1.4-1]` `[MQTT311-1.5.3-1]`
+/// `[MQTT311-1.5.3-2]` `[MQTT311-3.1.3-4]` `[MQTT311-3.1.4-1]`
 #[test]
 fn mqtt_1_5_4_client_identifier_is_well_formed_utf8_without_nul() {
     let broker = Broker::start();
@@ -145,6 +155,8 @@ fn mqtt_1_5_4_client_identifier_is_well_formed_utf8_without_nul() {
     broker.stop();
 }
 
+/// `[MQTT311-3.1.3-7]` `[MQTT311-3.1.3-8]` `[MQTT311-3.1.3-9]` `[MQTT311-3.2.2-4]`
+/// `[MQTT311-3.2.2-5]`
 #[test]
 fn mqtt311_3_1_3_7_empty_client_identifier_needs_a_clean_session() {
     let broker = Broker::start();
@@ -157,6 +169,7 @@ fn mqtt311_3_1_3_7_empty_client_identifier_needs_a_clean_session() {
     broker.stop();
 }
 
+/// `[MQTT5-3.1.3-6]` `[MQTT5-3.1.3-7]` `[MQTT5-3.2.2-16]`
 #[test]
 fn mqtt5_3_1_3_7_empty_client_identifier_is_assigned() {
     let broker = Broker::start();
@@ -177,6 +190,7 @@ fn mqtt5_3_1_3_7_empty_client_identifier_is_assigned() {
     broker.stop();
 }
 
+/// `[MQTT5-3.1.3-5]` `[MQTT311-3.1.3-5]`
 #[test]
 fn mqtt_3_1_3_5_long_client_identifiers_are_accepted_or_refused_as_such() {
     let broker = Broker::start();
@@ -210,6 +224,7 @@ fn mqtt5_3_2_2_connack_says_what_the_server_does_not_do() {
     broker.stop();
 }
 
+/// `[MQTT5-3.1.4-2]` `[MQTT5-3.2.2-6]` `[MQTT5-3.2.2-7]` `[MQTT5-3.2.2-8]` `[MQTT5-4.12.0-1]`
 #[test]
 fn mqtt5_4_12_0_1_unknown_authentication_method_is_refused() {
     let broker = Broker::start();
@@ -220,6 +235,7 @@ fn mqtt5_4_12_0_1_unknown_authentication_method_is_refused() {
     broker.stop();
 }
 
+/// `[MQTT5-3.1.4-1]` `[MQTT5-4.13.1-1]`
 #[test]
 fn mqtt5_4_12_authentication_data_without_method_is_protocol_error() {
     let broker = Broker::start();
@@ -229,6 +245,7 @@ fn mqtt5_4_12_authentication_data_without_method_is_protocol_error() {
     broker.stop();
 }
 
+/// `[MQTT5-3.1.4-1]` `[MQTT5-3.14.0-1]` `[MQTT5-4.13.1-1]`
 #[test]
 fn mqtt5_3_1_2_11_properties_of_connect_that_are_wrong_are_refused() {
     let broker = Broker::start();
@@ -253,8 +270,9 @@ fn mqtt5_3_1_2_11_properties_of_connect_that_are_wrong_are_refused() {
     broker.stop();
 }
 
-/// `[MQTT5-3.1.4-5]` `[MQTT311-3.1.4-5]`: a client need not wait for its CONNACK. The packets
-/// behind CONNECT may arrive before the connection moves to its home shard.
+/// A client need not wait for its CONNACK. The packets behind CONNECT may arrive before the
+/// connection moves to its home shard.
+/// `[MQTT5-3.1.4-5]` `[MQTT5-3.2.0-1]` `[MQTT311-3.1.4-4]` `[MQTT311-3.2.0-1]`
 #[test]
 fn mqtt_3_1_4_5_packets_right_behind_connect_are_served_in_order() {
     let broker = Broker::start();
@@ -277,6 +295,7 @@ fn mqtt_3_1_4_5_packets_right_behind_connect_are_served_in_order() {
     broker.stop().assert_mail_crossed();
 }
 
+/// `[MQTT5-3.12.4-1]` `[MQTT311-3.12.4-1]`
 #[test]
 fn every_packet_may_come_one_byte_at_a_time() {
     let broker = Broker::start();
@@ -355,6 +374,7 @@ fn mqtt_3_1_version_3_1_clients_are_served() {
     broker.stop();
 }
 
+/// `[MQTT5-3.14.4-1]` `[MQTT5-3.14.4-2]` `[MQTT5-4.13.2-1]`
 #[test]
 fn sigterm_says_server_shutting_down_and_exits_with_zero() {
     let broker = Broker::start();

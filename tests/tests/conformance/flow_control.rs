@@ -5,6 +5,7 @@ use ringbus_protocols::mqtt::{Packet, PacketType, Property, QoS, ReasonCode, Ver
 use ringbus_tests::broker::Broker;
 use ringbus_tests::client::{Client, Hello};
 
+/// `[MQTT5-3.3.4-9]` `[MQTT5-3.3.4-10]` `[MQTT5-4.9.0-1]` `[MQTT5-4.9.0-2]` `[MQTT5-4.9.0-3]`
 #[test]
 fn mqtt5_3_3_4_9_no_more_than_receive_maximum_messages_are_under_way() {
     let broker = Broker::start();
@@ -38,6 +39,7 @@ fn mqtt5_3_3_4_9_no_more_than_receive_maximum_messages_are_under_way() {
 }
 
 /// PUBREC does not free a place, PUBCOMP does `[MQTT5-4.9.0-2]`.
+/// `[MQTT5-3.3.4-9]` `[MQTT5-4.3.3-4]` `[MQTT5-4.3.3-5]`
 #[test]
 fn mqtt5_4_9_0_2_a_qos_2_message_is_under_way_until_pubcomp() {
     let broker = Broker::start();
@@ -62,6 +64,7 @@ fn mqtt5_4_9_0_2_a_qos_2_message_is_under_way_until_pubcomp() {
     broker.stop();
 }
 
+/// `[MQTT5-3.3.4-7]`
 #[test]
 fn mqtt5_3_3_4_8_more_than_the_servers_receive_maximum_is_refused() {
     let broker = Broker::start();
@@ -81,6 +84,7 @@ fn mqtt5_3_3_4_8_more_than_the_servers_receive_maximum_is_refused() {
     broker.stop();
 }
 
+/// `[MQTT5-3.1.2-24]` `[MQTT5-3.1.2-25]`
 #[test]
 fn mqtt5_3_1_2_24_messages_above_the_clients_maximum_packet_size_are_not_sent() {
     let broker = Broker::start();
@@ -97,6 +101,7 @@ fn mqtt5_3_1_2_24_messages_above_the_clients_maximum_packet_size_are_not_sent() 
     broker.stop();
 }
 
+/// `[MQTT5-3.2.2-15]`
 #[test]
 fn mqtt5_3_2_2_15_packets_above_the_servers_maximum_are_refused() {
     let broker = Broker::start_with(&["--max-packet-size", "1000"]);
@@ -117,6 +122,7 @@ fn mqtt5_3_2_2_15_packets_above_the_servers_maximum_are_refused() {
 }
 
 /// The refusal needs the fixed header only: no byte of the body is waited for.
+/// `[MQTT5-3.2.2-15]`
 #[test]
 fn mqtt5_3_2_2_15_a_large_remaining_length_is_refused_at_once() {
     let broker = Broker::start();

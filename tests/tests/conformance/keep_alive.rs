@@ -6,6 +6,7 @@ use ringbus_tests::broker::Broker;
 use ringbus_tests::client::{Client, Hello};
 use std::time::{Duration, Instant};
 
+/// `[MQTT5-3.1.2-22]` `[MQTT5-3.2.2-22]` `[MQTT311-3.1.2-24]`
 #[test]
 fn mqtt_3_1_2_24_silence_of_one_and_a_half_keep_alives_ends_the_connection() {
     let broker = Broker::start();
@@ -32,6 +33,7 @@ fn mqtt_3_1_2_24_silence_of_one_and_a_half_keep_alives_ends_the_connection() {
 
 /// Any packet counts, also half of one is no sign of life forever; here PINGREQ, and a client
 /// without keep alive beside it. The clock is a third client that is closed for its silence.
+/// `[MQTT5-3.1.2-22]` `[MQTT5-3.12.4-1]`
 #[test]
 fn mqtt_3_1_2_10_pings_keep_a_connection_and_zero_turns_keep_alive_off() {
     let broker = Broker::start();
@@ -54,6 +56,7 @@ fn mqtt_3_1_2_10_pings_keep_a_connection_and_zero_turns_keep_alive_off() {
 }
 
 /// Received messages are no sign of life of the client that receives them.
+/// `[MQTT5-3.1.2-22]`
 #[test]
 fn mqtt_3_1_2_24_only_packets_from_the_client_count() {
     let broker = Broker::start();

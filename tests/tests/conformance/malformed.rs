@@ -309,11 +309,21 @@ fn ask_all(version: Version) {
     broker.stop();
 }
 
+/// `[MQTT5-1.5.4-1]` `[MQTT5-1.5.4-2]` `[MQTT5-2.1.3-1]` `[MQTT5-2.2.1-3]` `[MQTT5-3.1.2-8]`
+/// `[MQTT5-3.3.1-2]` `[MQTT5-3.3.1-4]` `[MQTT5-3.3.2-1]` `[MQTT5-3.3.2-2]` `[MQTT5-3.3.2-8]`
+/// `[MQTT5-3.3.4-6]` `[MQTT5-3.4.2-1]` `[MQTT5-3.6.1-1]` `[MQTT5-3.8.3-2]` `[MQTT5-3.8.3-5]`
+/// `[MQTT5-3.10.3-2]` `[MQTT5-3.14.2-1]` `[MQTT5-4.7.0-1]` `[MQTT5-4.7.3-1]` `[MQTT5-4.7.3-2]`
+/// `[MQTT5-4.12.0-7]` `[MQTT5-4.13.1-1]` `[MQTT5-4.13.2-1]`
 #[test]
 fn mqtt5_4_13_malformed_packets_are_answered_with_their_reason() {
     ask_all(Version::V5);
 }
 
+/// `[MQTT311-1.5.3-1]` `[MQTT311-1.5.3-2]` `[MQTT311-2.2.2-1]` `[MQTT311-2.2.2-2]`
+/// `[MQTT311-2.3.1-1]` `[MQTT311-3.1.2-8]` `[MQTT311-3.3.1-2]` `[MQTT311-3.3.1-4]`
+/// `[MQTT311-3.3.2-1]` `[MQTT311-3.3.2-2]` `[MQTT311-3.6.1-1]` `[MQTT311-3.8.1-1]`
+/// `[MQTT311-3.8.3-3]` `[MQTT311-3.8.3-4]` `[MQTT311-3.10.3-2]` `[MQTT311-4.7.1-1]`
+/// `[MQTT311-4.7.3-1]` `[MQTT311-4.7.3-2]` `[MQTT311-4.8.0-1]`
 #[test]
 fn mqtt311_4_8_0_1_malformed_packets_close_the_connection() {
     ask_all(Version::V3_1_1);
@@ -321,6 +331,7 @@ fn mqtt311_4_8_0_1_malformed_packets_close_the_connection() {
 
 /// A packet that is wrong ends the connection where it stands: what came before is served, what
 /// comes after is not.
+/// `[MQTT5-4.13.1-1]`
 #[test]
 fn mqtt5_4_13_1_packets_before_the_wrong_one_count_and_those_behind_do_not() {
     let broker = Broker::start();

@@ -9,6 +9,10 @@ use ringbus_tests::client::{Client, Hello};
 
 const QOS: [QoS; 3] = [QoS::AtMostOnce, QoS::AtLeastOnce, QoS::ExactlyOnce];
 
+/// `[MQTT5-2.2.1-2]` `[MQTT5-2.2.1-5]` `[MQTT5-3.3.1-2]` `[MQTT5-3.3.4-1]` `[MQTT5-3.8.4-8]`
+/// `[MQTT5-4.3.1-1]` `[MQTT5-4.3.2-4]` `[MQTT5-4.3.3-8]` `[MQTT5-4.3.3-11]` `[MQTT311-2.3.1-5]`
+/// `[MQTT311-2.3.1-6]` `[MQTT311-3.3.1-2]` `[MQTT311-3.3.4-1]` `[MQTT311-3.8.4-6]`
+/// `[MQTT311-4.3.1-1]` `[MQTT311-4.3.2-2]`
 #[test]
 fn mqtt_3_3_5_1_a_message_comes_with_the_lower_of_both_qos() {
     let broker = Broker::start();
@@ -27,6 +31,7 @@ fn mqtt_3_3_5_1_a_message_comes_with_the_lower_of_both_qos() {
     broker.stop().assert_mail_crossed();
 }
 
+/// `[MQTT5-3.3.1-3]` `[MQTT311-3.3.1-3]`
 #[test]
 fn mqtt_3_3_1_3_dup_of_the_publisher_is_not_passed_on() {
     let broker = Broker::start();
@@ -46,6 +51,8 @@ fn mqtt_3_3_1_3_dup_of_the_publisher_is_not_passed_on() {
     broker.stop();
 }
 
+/// `[MQTT5-4.5.0-1]` `[MQTT5-4.6.0-5]` `[MQTT5-4.6.0-6]` `[MQTT311-4.5.0-1]` `[MQTT311-4.6.0-5]`
+/// `[MQTT311-4.6.0-6]`
 #[test]
 fn mqtt_4_6_0_6_messages_of_a_publisher_and_topic_keep_their_order() {
     let broker = Broker::start();
@@ -99,6 +106,8 @@ fn mqtt_3_3_4_large_payloads_arrive_whole() {
     broker.stop();
 }
 
+/// `[MQTT5-3.3.2-4]` `[MQTT5-3.3.2-15]` `[MQTT5-3.3.2-16]` `[MQTT5-3.3.2-17]` `[MQTT5-3.3.2-18]`
+/// `[MQTT5-3.3.2-20]`
 #[test]
 fn mqtt5_3_3_2_properties_are_passed_on_unaltered() {
     let broker = Broker::start();
@@ -136,6 +145,7 @@ fn mqtt5_3_3_2_properties_are_passed_on_unaltered() {
     broker.stop();
 }
 
+/// `[MQTT5-3.3.2-8]` `[MQTT5-3.3.2-12]`
 #[test]
 fn mqtt5_3_3_2_3_topic_alias_stands_for_its_topic_until_it_is_set_anew() {
     let broker = Broker::start();
@@ -169,6 +179,7 @@ fn mqtt5_3_3_2_3_topic_alias_stands_for_its_topic_until_it_is_set_anew() {
 }
 
 /// The broker never invents an alias for a client that allows none.
+/// `[MQTT5-2.2.2-1]` `[MQTT5-3.1.2-27]`
 #[test]
 fn mqtt5_3_1_2_26_no_alias_is_sent_to_a_client_without_topic_alias_maximum() {
     let broker = Broker::start();
@@ -185,6 +196,7 @@ fn mqtt5_3_1_2_26_no_alias_is_sent_to_a_client_without_topic_alias_maximum() {
     broker.stop();
 }
 
+/// `[MQTT5-3.4.2-1]` `[MQTT5-3.5.2-1]` `[MQTT5-3.7.2-1]`
 #[test]
 fn mqtt5_3_4_2_1_puback_says_whether_anyone_subscribed() {
     let broker = Broker::start();
@@ -212,6 +224,7 @@ fn mqtt5_3_4_2_1_puback_says_whether_anyone_subscribed() {
     broker.stop();
 }
 
+/// `[MQTT5-3.3.4-2]` `[MQTT5-3.3.4-3]` `[MQTT5-3.3.4-4]`
 #[test]
 fn mqtt5_3_3_4_overlapping_subscriptions_give_one_copy_with_the_highest_qos_and_all_identifiers() {
     let broker = Broker::start();
@@ -242,6 +255,7 @@ fn mqtt5_3_3_4_overlapping_subscriptions_give_one_copy_with_the_highest_qos_and_
     broker.stop();
 }
 
+/// `[MQTT311-3.3.5-1]`
 #[test]
 fn mqtt311_3_3_5_1_overlapping_subscriptions_give_one_copy_with_the_highest_qos() {
     let broker = Broker::start();
@@ -259,6 +273,7 @@ fn mqtt311_3_3_5_1_overlapping_subscriptions_give_one_copy_with_the_highest_qos(
     broker.stop();
 }
 
+/// `[MQTT5-3.3.2-5]` `[MQTT5-3.3.2-6]`
 #[test]
 fn mqtt5_3_3_2_3_3_message_expiry_counts_the_wait_and_drops_what_is_too_old() {
     let broker = Broker::start();

@@ -30,6 +30,8 @@ fn publish(topic: &str, packet_identifier: PacketIdentifier, dup: bool) -> Packe
     })
 }
 
+/// `[MQTT5-2.2.1-5]` `[MQTT5-4.3.3-8]` `[MQTT5-4.3.3-10]` `[MQTT5-4.3.3-11]` `[MQTT5-4.3.3-12]`
+/// `[MQTT311-2.3.1-6]` `[MQTT311-4.3.3-2]`
 #[test]
 fn mqtt_4_3_3_10_a_qos_2_publish_sent_again_is_delivered_once() {
     let broker = Broker::start();
@@ -56,6 +58,8 @@ fn mqtt_4_3_3_10_a_qos_2_publish_sent_again_is_delivered_once() {
     broker.stop();
 }
 
+/// `[MQTT5-3.1.2-5]` `[MQTT5-3.1.2-23]` `[MQTT5-4.3.3-10]` `[MQTT311-3.1.2-4]` `[MQTT311-4.1.0-1]`
+/// `[MQTT311-4.3.3-2]`
 #[test]
 fn mqtt_4_3_3_a_qos_2_publish_survives_a_reconnect_of_its_publisher() {
     let broker = Broker::start();
@@ -83,6 +87,7 @@ fn mqtt_4_3_3_a_qos_2_publish_survives_a_reconnect_of_its_publisher() {
     broker.stop();
 }
 
+/// `[MQTT5-3.7.2-1]` `[MQTT5-3.12.4-1]` `[MQTT5-4.3.3-11]` `[MQTT311-3.12.4-1]` `[MQTT311-4.3.3-2]`
 #[test]
 fn mqtt5_3_7_2_1_pubrel_of_nothing_is_answered_with_packet_identifier_not_found() {
     let broker = Broker::start();
@@ -97,6 +102,7 @@ fn mqtt5_3_7_2_1_pubrel_of_nothing_is_answered_with_packet_identifier_not_found(
     broker.stop();
 }
 
+/// `[MQTT5-3.6.2-1]`
 #[test]
 fn mqtt_4_3_acknowledgements_of_nothing_do_no_harm() {
     let broker = Broker::start();
@@ -118,6 +124,9 @@ fn mqtt_4_3_acknowledgements_of_nothing_do_no_harm() {
     broker.stop();
 }
 
+/// `[MQTT5-3.3.1-1]` `[MQTT5-4.3.2-2]` `[MQTT5-4.3.2-3]` `[MQTT5-4.3.3-2]` `[MQTT5-4.3.3-3]`
+/// `[MQTT5-4.3.3-5]` `[MQTT5-4.3.3-6]` `[MQTT5-4.4.0-1]` `[MQTT311-2.3.1-4]` `[MQTT311-3.3.1-1]`
+/// `[MQTT311-4.3.2-1]` `[MQTT311-4.3.3-1]` `[MQTT311-4.4.0-1]` `[MQTT311-4.6.0-1]`
 #[test]
 fn mqtt_4_4_0_1_unacknowledged_messages_come_again_after_a_reconnect_and_only_then() {
     let broker = Broker::start();
@@ -160,6 +169,7 @@ fn mqtt_4_4_0_1_unacknowledged_messages_come_again_after_a_reconnect_and_only_th
     broker.stop();
 }
 
+/// `[MQTT5-4.4.0-2]`
 #[test]
 fn mqtt5_4_3_3_a_pubrec_with_an_error_ends_the_delivery() {
     let broker = Broker::start();
@@ -180,6 +190,7 @@ fn mqtt5_4_3_3_a_pubrec_with_an_error_ends_the_delivery() {
     broker.stop();
 }
 
+/// `[MQTT5-2.2.1-4]` `[MQTT5-4.3.2-1]` `[MQTT311-2.3.1-4]` `[MQTT311-4.3.2-1]`
 #[test]
 fn mqtt_2_2_1_4_identifiers_of_messages_under_way_differ() {
     let broker = Broker::start();
@@ -205,6 +216,7 @@ fn mqtt_2_2_1_4_identifiers_of_messages_under_way_differ() {
 }
 
 /// Fifty QoS 2 publishes in one write, from a client that never heard of windows.
+/// `[MQTT311-4.3.3-2]` `[MQTT311-4.6.0-3]`
 #[test]
 fn mqtt311_4_3_3_pipelined_qos_2_publishes_do_not_stall() {
     let broker = Broker::start();
@@ -235,6 +247,7 @@ fn mqtt311_4_3_3_pipelined_qos_2_publishes_do_not_stall() {
 }
 
 /// Acknowledgements leave in the order in which the publishes came, whatever shards they visit.
+/// `[MQTT5-4.6.0-2]` `[MQTT311-4.6.0-2]`
 #[test]
 fn mqtt_4_6_0_2_acknowledgements_keep_the_order_of_the_publishes() {
     let broker = Broker::start();

@@ -7,6 +7,8 @@ use ringbus_tests::client::Client;
 
 const ONE: QoS = QoS::AtLeastOnce;
 
+/// `[MQTT5-3.3.1-5]` `[MQTT5-3.3.1-9]` `[MQTT311-3.3.1-5]` `[MQTT311-3.3.1-6]` `[MQTT311-3.3.1-7]`
+/// `[MQTT311-3.3.1-8]`
 #[test]
 fn mqtt_3_3_1_5_the_last_retained_message_is_sent_on_subscribe() {
     let broker = Broker::start();
@@ -27,6 +29,7 @@ fn mqtt_3_3_1_5_the_last_retained_message_is_sent_on_subscribe() {
     broker.stop();
 }
 
+/// `[MQTT5-3.3.1-6]` `[MQTT5-3.3.1-7]` `[MQTT311-3.3.1-10]` `[MQTT311-3.3.1-11]`
 #[test]
 fn mqtt_3_3_1_6_an_empty_retained_message_removes_it_and_is_passed_on() {
     let broker = Broker::start();
@@ -45,6 +48,7 @@ fn mqtt_3_3_1_6_an_empty_retained_message_removes_it_and_is_passed_on() {
     broker.stop();
 }
 
+/// `[MQTT5-3.3.1-8]` `[MQTT311-3.3.1-12]`
 #[test]
 fn mqtt_3_3_1_8_a_message_without_retain_changes_nothing_that_is_retained() {
     let broker = Broker::start();
@@ -61,6 +65,7 @@ fn mqtt_3_3_1_8_a_message_without_retain_changes_nothing_that_is_retained() {
     broker.stop();
 }
 
+/// `[MQTT5-3.3.1-12]` `[MQTT311-3.3.1-9]`
 #[test]
 fn mqtt_3_3_1_9_a_retained_message_to_a_present_subscriber_has_no_retain_flag() {
     let broker = Broker::start();
@@ -76,6 +81,7 @@ fn mqtt_3_3_1_9_a_retained_message_to_a_present_subscriber_has_no_retain_flag() 
     broker.stop();
 }
 
+/// `[MQTT5-3.3.1-9]` `[MQTT5-4.7.2-1]` `[MQTT311-3.3.1-6]` `[MQTT311-3.3.1-8]` `[MQTT311-4.7.2-1]`
 #[test]
 fn mqtt_3_8_4_4_wildcards_get_every_retained_message_once_and_not_those_of_dollar_topics() {
     let broker = Broker::start();
@@ -112,6 +118,7 @@ fn mqtt_3_8_4_4_wildcards_get_every_retained_message_once_and_not_those_of_dolla
     broker.stop().assert_mail_crossed();
 }
 
+/// `[MQTT5-3.3.1-9]` `[MQTT5-3.8.4-4]` `[MQTT311-3.8.4-3]`
 #[test]
 fn mqtt_3_8_4_3_subscribing_again_sends_retained_messages_again() {
     let broker = Broker::start();
@@ -128,6 +135,7 @@ fn mqtt_3_8_4_3_subscribing_again_sends_retained_messages_again() {
     broker.stop();
 }
 
+/// `[MQTT5-3.3.1-9]` `[MQTT5-3.3.1-10]` `[MQTT5-3.3.1-11]` `[MQTT5-3.8.4-4]`
 #[test]
 fn mqtt5_3_3_1_10_retain_handling_says_when_retained_messages_are_sent() {
     let broker = Broker::start();
@@ -150,6 +158,7 @@ fn mqtt5_3_3_1_10_retain_handling_says_when_retained_messages_are_sent() {
     broker.stop();
 }
 
+/// `[MQTT5-3.3.1-13]`
 #[test]
 fn mqtt5_3_3_1_13_retain_as_published_keeps_the_flag() {
     let broker = Broker::start();
@@ -166,6 +175,7 @@ fn mqtt5_3_3_1_13_retain_as_published_keeps_the_flag() {
     broker.stop();
 }
 
+/// `[MQTT5-3.3.4-3]`
 #[test]
 fn mqtt5_3_3_4_3_retained_messages_carry_the_subscription_identifier() {
     let broker = Broker::start();

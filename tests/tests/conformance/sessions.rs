@@ -7,6 +7,10 @@ use ringbus_tests::client::{Client, Hello};
 
 const ONE: QoS = QoS::AtLeastOnce;
 
+/// `[MQTT5-3.1.2-4]` `[MQTT5-3.1.2-5]` `[MQTT5-3.1.2-6]` `[MQTT5-3.1.3-2]` `[MQTT5-3.1.4-4]`
+/// `[MQTT5-3.2.2-1]` `[MQTT5-3.2.2-2]` `[MQTT5-3.2.2-3]` `[MQTT311-3.1.2-4]` `[MQTT311-3.1.2-6]`
+/// `[MQTT311-3.1.3-2]` `[MQTT311-3.1.4-3]` `[MQTT311-3.2.2-1]` `[MQTT311-3.2.2-2]`
+/// `[MQTT311-3.2.2-3]`
 #[test]
 fn mqtt_3_1_2_4_clean_start_discards_and_its_absence_resumes() {
     let broker = Broker::start();
@@ -28,6 +32,8 @@ fn mqtt_3_1_2_4_clean_start_discards_and_its_absence_resumes() {
     broker.stop();
 }
 
+/// `[MQTT5-3.1.2-5]` `[MQTT5-3.1.2-23]` `[MQTT5-3.2.0-2]` `[MQTT5-4.5.0-1]` `[MQTT311-3.1.2-4]`
+/// `[MQTT311-3.1.2-5]` `[MQTT311-4.1.0-1]` `[MQTT311-4.5.0-1]`
 #[test]
 fn mqtt_4_1_subscriptions_and_messages_wait_for_an_absent_client() {
     let broker = Broker::start();
@@ -70,6 +76,7 @@ fn mqtt_4_1_subscriptions_and_messages_wait_for_an_absent_client() {
     broker.stop().assert_mail_crossed();
 }
 
+/// `[MQTT5-3.2.2-3]` `[MQTT5-4.1.0-2]` `[MQTT311-3.1.2-6]` `[MQTT311-3.2.2-3]`
 #[test]
 fn mqtt_3_1_2_6_a_clean_session_ends_with_its_connection() {
     let broker = Broker::start();
@@ -88,6 +95,7 @@ fn mqtt_3_1_2_6_a_clean_session_ends_with_its_connection() {
     broker.stop();
 }
 
+/// `[MQTT5-3.2.2-3]` `[MQTT5-4.1.0-2]`
 #[test]
 fn mqtt5_3_1_2_11_2_without_an_expiry_interval_a_session_ends_with_its_connection() {
     let broker = Broker::start();
@@ -100,6 +108,7 @@ fn mqtt5_3_1_2_11_2_without_an_expiry_interval_a_session_ends_with_its_connectio
     broker.stop();
 }
 
+/// `[MQTT5-3.1.2-23]` `[MQTT5-4.1.0-2]`
 #[test]
 fn mqtt5_3_1_2_23_a_session_expires_after_its_interval() {
     let broker = Broker::start();
@@ -115,6 +124,7 @@ fn mqtt5_3_1_2_23_a_session_expires_after_its_interval() {
     broker.stop();
 }
 
+/// `[MQTT5-4.1.0-2]` `[MQTT5-4.13.1-1]`
 #[test]
 fn mqtt5_3_14_2_2_2_disconnect_changes_the_expiry_interval_but_not_from_zero() {
     let broker = Broker::start();
@@ -142,6 +152,7 @@ fn mqtt5_3_14_2_2_2_disconnect_changes_the_expiry_interval_but_not_from_zero() {
 }
 
 /// A session survives a change of the protocol version of its client.
+/// `[MQTT5-3.1.3-2]` `[MQTT311-3.1.3-2]`
 #[test]
 fn sessions_are_of_a_client_not_of_a_protocol_version() {
     let broker = Broker::start();

@@ -7,6 +7,10 @@ use ringbus_tests::client::{Client, Hello};
 
 const ONE: QoS = QoS::AtLeastOnce;
 
+/// `[MQTT5-2.2.1-6]` `[MQTT5-3.8.4-1]` `[MQTT5-3.8.4-2]` `[MQTT5-3.8.4-5]` `[MQTT5-3.8.4-6]`
+/// `[MQTT5-3.8.4-7]` `[MQTT5-3.9.3-1]` `[MQTT5-3.9.3-2]` `[MQTT311-2.3.1-7]` `[MQTT311-3.8.4-1]`
+/// `[MQTT311-3.8.4-2]` `[MQTT311-3.8.4-4]` `[MQTT311-3.8.4-5]` `[MQTT311-3.9.3-1]`
+/// `[MQTT311-3.9.3-2]`
 #[test]
 fn mqtt_3_8_4_6_suback_has_a_code_for_each_filter_in_order() {
     let broker = Broker::start();
@@ -23,6 +27,8 @@ fn mqtt_3_8_4_6_suback_has_a_code_for_each_filter_in_order() {
     broker.stop();
 }
 
+/// `[MQTT5-3.8.4-3]` `[MQTT5-3.10.4-1]` `[MQTT5-3.10.4-2]` `[MQTT311-3.8.4-3]` `[MQTT311-3.10.4-1]`
+/// `[MQTT311-3.10.4-2]`
 #[test]
 fn mqtt_3_8_4_3_a_new_subscription_to_the_same_filter_replaces_the_old() {
     let broker = Broker::start();
@@ -66,6 +72,8 @@ fn mqtt_3_8_4_after_suback_no_message_is_missed() {
     broker.stop().assert_mail_crossed();
 }
 
+/// `[MQTT5-2.2.1-6]` `[MQTT5-3.10.4-1]` `[MQTT5-3.10.4-2]` `[MQTT5-3.10.4-4]` `[MQTT311-2.3.1-7]`
+/// `[MQTT311-3.10.4-1]` `[MQTT311-3.10.4-2]` `[MQTT311-3.10.4-4]`
 #[test]
 fn mqtt_3_10_4_3_unsubscribe_ends_that_filter_only() {
     let broker = Broker::start();
@@ -94,6 +102,8 @@ fn mqtt_3_10_4_3_unsubscribe_ends_that_filter_only() {
     broker.stop();
 }
 
+/// `[MQTT5-2.2.1-6]` `[MQTT5-3.10.4-5]` `[MQTT5-3.10.4-6]` `[MQTT5-3.11.3-1]` `[MQTT5-3.11.3-2]`
+/// `[MQTT311-3.10.4-5]`
 #[test]
 fn mqtt5_3_11_3_unsuback_has_a_code_for_each_filter_in_order() {
     let broker = Broker::start();
@@ -108,6 +118,7 @@ fn mqtt5_3_11_3_unsuback_has_a_code_for_each_filter_in_order() {
     broker.stop();
 }
 
+/// `[MQTT5-3.8.3-3]`
 #[test]
 fn mqtt5_3_8_3_3_no_local_keeps_own_messages_away() {
     let broker = Broker::start();
@@ -132,6 +143,7 @@ fn mqtt5_3_8_3_3_no_local_keeps_own_messages_away() {
     broker.stop();
 }
 
+/// `[MQTT5-3.8.4-7]`
 #[test]
 fn mqtt5_3_2_2_3_13_shared_subscriptions_are_refused_as_connack_says() {
     let broker = Broker::start();
@@ -149,6 +161,7 @@ fn mqtt5_3_2_2_3_13_shared_subscriptions_are_refused_as_connack_says() {
     broker.stop();
 }
 
+/// `[MQTT5-3.8.4-5]` `[MQTT311-3.8.4-4]` `[MQTT311-3.10.4-6]`
 #[test]
 fn many_filters_in_one_subscribe_are_all_active() {
     let broker = Broker::start();

@@ -6,6 +6,7 @@ use ringbus_tests::broker::Broker;
 use ringbus_tests::client::{Client, Hello};
 use std::thread;
 
+/// `[MQTT5-3.1.4-3]` `[MQTT5-3.14.4-1]` `[MQTT5-3.14.4-2]` `[MQTT5-4.13.2-1]` `[MQTT311-3.1.4-2]`
 #[test]
 fn mqtt_3_1_4_3_the_first_connection_is_told_and_closed() {
     let broker = Broker::start();
@@ -26,6 +27,7 @@ fn mqtt_3_1_4_3_the_first_connection_is_told_and_closed() {
     broker.stop();
 }
 
+/// `[MQTT5-3.1.4-3]` `[MQTT311-3.1.4-2]`
 #[test]
 fn mqtt_3_1_4_3_takeover_works_between_versions() {
     let broker = Broker::start();
@@ -38,6 +40,7 @@ fn mqtt_3_1_4_3_takeover_works_between_versions() {
     broker.stop();
 }
 
+/// `[MQTT5-3.1.2-8]` `[MQTT311-3.1.2-8]`
 #[test]
 fn mqtt5_3_1_4_3_takeover_sends_the_will_of_the_first() {
     let broker = Broker::start();
@@ -54,6 +57,8 @@ fn mqtt5_3_1_4_3_takeover_sends_the_will_of_the_first() {
     broker.stop();
 }
 
+/// `[MQTT5-3.1.2-4]` `[MQTT5-3.1.2-5]` `[MQTT5-3.3.1-1]` `[MQTT5-4.4.0-1]` `[MQTT311-3.1.2-4]`
+/// `[MQTT311-3.3.1-1]` `[MQTT311-4.4.0-1]`
 #[test]
 fn mqtt_3_1_2_4_takeover_keeps_a_session_and_its_unacknowledged_messages() {
     let broker = Broker::start();
@@ -80,6 +85,7 @@ fn mqtt_3_1_2_4_takeover_keeps_a_session_and_its_unacknowledged_messages() {
 }
 
 /// Many connections of one id at once: each is answered or closed, and one survives.
+/// `[MQTT5-3.1.4-3]`
 #[test]
 fn mqtt_3_1_4_3_a_storm_of_takeovers_leaves_one() {
     let broker = Broker::start();

@@ -69,6 +69,8 @@ const TOPICS: [&str; 9] = [
     "$data/monitor/Clients",
 ];
 
+/// `[MQTT5-3.3.2-3]` `[MQTT5-4.5.0-1]` `[MQTT5-4.7.2-1]` `[MQTT311-3.3.2-3]` `[MQTT311-4.5.0-1]`
+/// `[MQTT311-4.7.2-1]`
 #[test]
 fn mqtt_4_7_1_wildcards_match_as_the_examples_say_and_not_dollar_topics() {
     let broker = Broker::start();
@@ -90,6 +92,8 @@ fn mqtt_4_7_1_wildcards_match_as_the_examples_say_and_not_dollar_topics() {
     broker.stop().assert_mail_crossed();
 }
 
+/// `[MQTT5-3.8.4-7]` `[MQTT5-4.7.1-1]` `[MQTT5-4.7.1-2]` `[MQTT5-4.7.3-1]` `[MQTT311-3.8.4-5]`
+/// `[MQTT311-4.7.1-2]` `[MQTT311-4.7.1-3]` `[MQTT311-4.7.3-1]`
 #[test]
 fn mqtt_4_7_1_misplaced_wildcards_are_refused_one_by_one() {
     let broker = Broker::start();
@@ -121,6 +125,7 @@ fn mqtt_4_7_1_misplaced_wildcards_are_refused_one_by_one() {
     broker.stop();
 }
 
+/// `[MQTT5-1.5.4-3]` `[MQTT5-4.7.3-4]` `[MQTT311-1.5.3-3]` `[MQTT311-4.7.3-4]`
 #[test]
 fn mqtt_4_7_3_names_are_compared_byte_by_byte_and_may_be_long() {
     let broker = Broker::start();

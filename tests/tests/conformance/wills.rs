@@ -13,6 +13,7 @@ fn watcher(broker: &Broker) -> Client {
     watcher
 }
 
+/// `[MQTT5-3.1.2-7]` `[MQTT5-3.1.2-8]` `[MQTT311-3.1.2-8]`
 #[test]
 fn mqtt_3_1_2_8_a_cut_connection_sends_its_will() {
     let broker = Broker::start();
@@ -32,6 +33,7 @@ fn mqtt_3_1_2_8_a_cut_connection_sends_its_will() {
     broker.stop().assert_mail_crossed();
 }
 
+/// `[MQTT5-3.1.2-8]` `[MQTT311-3.1.2-8]`
 #[test]
 fn mqtt_3_1_2_8_a_protocol_error_sends_the_will() {
     let broker = Broker::start();
@@ -46,6 +48,7 @@ fn mqtt_3_1_2_8_a_protocol_error_sends_the_will() {
     broker.stop();
 }
 
+/// `[MQTT5-3.1.2-10]` `[MQTT5-3.14.4-3]` `[MQTT311-3.1.2-10]` `[MQTT311-3.14.4-3]`
 #[test]
 fn mqtt_3_1_2_10_disconnect_removes_the_will() {
     let broker = Broker::start();
@@ -60,6 +63,7 @@ fn mqtt_3_1_2_10_disconnect_removes_the_will() {
     broker.stop();
 }
 
+/// `[MQTT5-3.1.2-8]`
 #[test]
 fn mqtt5_3_14_2_1_disconnect_with_will_message_sends_it() {
     let broker = Broker::start();
@@ -74,6 +78,7 @@ fn mqtt5_3_14_2_1_disconnect_with_will_message_sends_it() {
     broker.stop();
 }
 
+/// `[MQTT5-3.1.2-15]` `[MQTT311-3.1.2-7]` `[MQTT311-3.1.2-17]`
 #[test]
 fn mqtt_3_1_2_17_a_retained_will_is_retained() {
     let broker = Broker::start();
@@ -117,6 +122,7 @@ fn delayed(seconds: u32) -> Hello {
     hello
 }
 
+/// `[MQTT5-3.1.3-9]`
 #[test]
 fn mqtt5_3_1_3_9_a_reconnect_within_the_will_delay_cancels_the_will() {
     let broker = Broker::start();
@@ -130,6 +136,7 @@ fn mqtt5_3_1_3_9_a_reconnect_within_the_will_delay_cancels_the_will() {
     broker.stop();
 }
 
+/// `[MQTT5-3.1.2-8]`
 #[test]
 fn mqtt5_3_1_3_9_a_delayed_will_is_sent_after_its_delay_or_when_the_session_ends() {
     let broker = Broker::start();

@@ -107,6 +107,13 @@ fn sum(reports: &[(u64, Report)]) -> Report {
 }
 
 /// Every subscriber gets exactly what the model says, in every weather, and nothing is left over.
+///
+/// tests/bugs breaks these on purpose, one at a time, and it is noticed:
+/// `[MQTT5-2.2.1-4]` `[MQTT5-3.1.2-8]` `[MQTT5-3.1.2-22]` `[MQTT5-3.1.2-23]` `[MQTT5-3.1.3-9]`
+/// `[MQTT5-3.1.4-3]` `[MQTT5-3.3.1-1]` `[MQTT5-3.3.1-6]` `[MQTT5-3.3.1-10]` `[MQTT5-3.3.1-13]`
+/// `[MQTT5-3.3.2-5]` `[MQTT5-3.3.4-2]` `[MQTT5-3.3.4-9]` `[MQTT5-3.8.3-3]` `[MQTT5-3.8.4-8]`
+/// `[MQTT5-3.14.4-3]` `[MQTT5-4.1.0-2]` `[MQTT5-4.3.2-1]` `[MQTT5-4.3.3-1]` `[MQTT5-4.3.3-12]`
+/// `[MQTT5-4.4.0-1]` `[MQTT5-4.7.2-1]`
 #[test]
 fn seeds() {
     let asked = asked_for(SEEDS);

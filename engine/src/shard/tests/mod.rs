@@ -309,6 +309,7 @@ fn a_publish_reaches_each_subscriber_on_every_shard_once() {
     }
 }
 
+/// `[MQTT5-4.3.3-8]` `[MQTT5-4.3.3-10]` `[MQTT5-4.3.3-11]`
 #[test]
 fn qos2_is_routed_on_pubrel_and_only_once() {
     let mut net = Net::new(2);
@@ -339,6 +340,7 @@ fn qos2_is_routed_on_pubrel_and_only_once() {
     assert!(net.read(subscriber, V5).is_empty());
 }
 
+/// `[MQTT5-3.1.2-5]` `[MQTT5-3.1.4-3]` `[MQTT5-3.2.2-3]` `[MQTT5-4.1.0-2]`
 #[test]
 fn a_takeover_tells_the_old_connection_and_keeps_the_session() {
     let mut net = Net::new(4);
@@ -419,6 +421,7 @@ fn retained_messages_meet_new_subscriptions_on_every_partition() {
     assert_eq!(net.leaks(), 0);
 }
 
+/// `[MQTT5-3.1.2-8]` `[MQTT5-3.1.2-10]` `[MQTT5-3.1.2-22]` `[MQTT5-3.14.4-3]`
 #[test]
 fn a_will_follows_a_lost_connection_but_not_a_disconnect() {
     let mut net = Net::new(2);
