@@ -43,7 +43,7 @@ fn come(net: &mut Net, version: Version, expiry: Option<u32>) -> (usize, bool, O
 #[test]
 fn a_session_lives_no_longer_than_the_server_allows() {
     let capped = || Net::with(2, |config| config.session_expiry_max = 100);
-    // What the client asks for, and the interval in the CONNACK [MQTT5-3.2.2-21].
+    // What the client asks for, and the interval in the CONNACK, if it is another.
     for (version, asked, imposed) in [
         (V5, Some(100), None),
         (V5, Some(101), Some(100)),
