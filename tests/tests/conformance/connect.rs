@@ -55,7 +55,7 @@ fn mqtt_3_1_0_2_second_connect_is_protocol_error() {
     broker.stop();
 }
 
-/// `[MQTT311-3.1.2-1]`
+/// `[MQTT5-3.1.2-1]` `[MQTT311-3.1.2-1]`
 #[test]
 fn mqtt_3_1_2_1_unknown_protocol_name_is_refused() {
     let broker = Broker::start();

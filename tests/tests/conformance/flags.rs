@@ -19,7 +19,7 @@ fn max_session_expiry_bounds_what_a_client_asks_for_and_says_so() {
     broker.stop();
 }
 
-/// [MQTT311-3.1.2-2]
+/// `[MQTT311-3.1.2-2]`
 #[test]
 fn versions_refuses_the_others_in_their_own_words() {
     let broker = Broker::start_with(&["--versions", "3.1.1"]);

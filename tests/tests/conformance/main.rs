@@ -7,6 +7,7 @@
 
 mod bad_input;
 mod connect;
+mod edges;
 mod flags;
 mod flow_control;
 mod keep_alive;
