@@ -1,5 +1,6 @@
 //! Shards in one thread, fed by hand.
 
+mod expiry;
 mod payload_format;
 mod queues;
 mod runs;
