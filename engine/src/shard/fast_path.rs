@@ -7,7 +7,7 @@ use super::connection::Flow;
 use super::deliver::Grant;
 use super::filters::Subscriber;
 use super::outbox::Source;
-use super::run::{Packets, Run, is_v5};
+use super::run::{PUBLISH, Packets, Run};
 use crate::base::{ConnId, Key};
 
 /// A run in the other version, for subscribers of that.
@@ -41,9 +41,12 @@ impl Shard {
         bytes: &[u8],
         bytes_max: u32,
     ) -> Option<(usize, Flow)> {
+        if bytes.first() != Some(&PUBLISH) {
+            return None;
+        }
         let conn = self.connections.get_mut(id)?;
         let publisher = self.sessions.get(conn.session?)?.publisher;
-        let is_v5 = is_v5(conn.version);
+        let is_v5 = conn.version.is_v5();
         let memo = self.memos.get(id)?;
         let packets = Packets::find(bytes, memo.head(is_v5), bytes_max, is_v5)?;
         conn.last_received = self.now;
@@ -133,7 +136,7 @@ impl Shard {
         let Some(conn) = self.connections.get_mut(id) else {
             return true;
         };
-        let is_v5 = is_v5(conn.version);
+        let is_v5 = conn.version.is_v5();
         if is_v5 && subscriber.identifier != 0 {
             return false;
         }

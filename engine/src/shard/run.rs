@@ -6,7 +6,7 @@
 //! headers, routed once and copied to each subscriber in one piece.
 
 use bytes::BufMut;
-use ringbus_protocols::mqtt::{QoS, Version};
+use ringbus_protocols::mqtt::QoS;
 use ringbus_protocols::wire;
 
 use crate::base::Nanos;
@@ -16,7 +16,7 @@ use crate::pubsub::{Message, PublisherId};
 use super::route::{Carried, SamePacket};
 
 /// PUBLISH, QoS 0, neither DUP nor RETAIN.
-const PUBLISH: u8 = 0x30;
+pub(super) const PUBLISH: u8 = 0x30;
 /// Bytes of a run at most, so that its copies stay small enough to share a turn.
 const RUN_BYTES_MAX: usize = 64 << 10;
 
@@ -170,10 +170,4 @@ impl<'a> Run<'a> {
             publisher: PublisherId::from_bits(u64::from_le_bytes(*publisher)),
         }
     }
-}
-
-/// Whether a version has properties in its PUBLISH packets.
-#[inline]
-pub(super) fn is_v5(version: Version) -> bool {
-    version == Version::V5
 }
