@@ -13,3 +13,4 @@ pub mod random;
 pub mod sandbox;
 pub mod session_client;
 pub mod simulation;
+pub mod sources;

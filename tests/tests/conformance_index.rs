@@ -2,9 +2,9 @@
 //! `[MQTT5-x.y.z-n]` and `[MQTT311-x.y.z-n]` in their documentation or body; this collects the
 //! citations into docs/conformance.md, and fails when that page is not what they say.
 
+use ringbus_tests::sources::{root, rust_files};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::path::{Path, PathBuf};
 
 /// Where tests are. This file is not read: its tests cite for show.
 const SOURCES: [&str; 6] = [
@@ -104,11 +104,6 @@ fn the_page_is_what_the_tests_cite() {
     assert!(kept == page, "{PAGE} is stale; to write it anew: {REWRITE}");
 }
 
-fn root() -> PathBuf {
-    let inside = Path::new(env!("CARGO_MANIFEST_DIR")).parent();
-    inside.expect("inside the workspace").to_owned()
-}
-
 fn read(path: &str) -> String {
     fs::read_to_string(root().join(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
 }
@@ -184,26 +179,12 @@ fn test(lines: &[&str], attribute: usize) -> Option<Test> {
     })
 }
 
-fn rust_files(directory: &Path) -> Vec<PathBuf> {
-    let mut files = Vec::new();
-    for entry in fs::read_dir(directory).expect("a source directory") {
-        let path = entry.expect("readable").path();
-        if path.is_dir() {
-            files.extend(rust_files(&path));
-        } else if path.extension().is_some_and(|extension| extension == "rs")
-            && !path.ends_with(OWN_NAME)
-        {
-            files.push(path);
-        }
-    }
-    files
-}
-
 fn proofs() -> Proofs {
     let mut proofs = Proofs::new();
     for file in SOURCES
         .iter()
         .flat_map(|path| rust_files(&root().join(path)))
+        .filter(|path| !path.ends_with(OWN_NAME))
     {
         let source = fs::read_to_string(&file).expect("readable");
         let place = file.strip_prefix(root()).expect("found inside").display();

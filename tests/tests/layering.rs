@@ -1,8 +1,8 @@
 //! The walls of the architecture: a module imports only from the layers below it, and what must
 //! not do I/O does not name it. The order is read from ARCHITECTURE.md, so the map cannot lie.
 
+use ringbus_tests::sources::{root, rust_files};
 use std::fs;
-use std::path::{Path, PathBuf};
 
 /// Modules that get time, chance and bytes as arguments.
 const SANS_IO: [&str; 4] = ["mailbox", "pubsub", "session", "shard"];
@@ -19,13 +19,6 @@ const FORBIDDEN: [&str; 9] = [
     "libc::",
     "socket2::",
 ];
-
-fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-        .parent()
-        .expect("inside the workspace")
-        .to_owned()
-}
 
 /// The layers of the engine, lowest first, each with the modules it consists of.
 fn layers() -> Vec<Vec<String>> {
@@ -125,19 +118,6 @@ fn violations(layers: &[Vec<String>], module: &str, source: &str) -> Vec<String>
         }
     }
     wrong
-}
-
-fn rust_files(directory: &Path) -> Vec<PathBuf> {
-    let mut files = Vec::new();
-    for entry in fs::read_dir(directory).expect("a source directory") {
-        let path = entry.expect("readable").path();
-        if path.is_dir() {
-            files.extend(rust_files(&path));
-        } else if path.extension().is_some_and(|extension| extension == "rs") {
-            files.push(path);
-        }
-    }
-    files
 }
 
 #[test]

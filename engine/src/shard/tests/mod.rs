@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use ringbus_protocols::mqtt::{
     Ack, Connect, Frame, Packet, PacketIdentifier, PropertiesBuf, Property, Publish, QoS,
-    ReasonCode, Version, Will, frame,
+    ReasonCode, Subscribe, SubscribeFilter, Version, Will, frame,
 };
 use ringbus_protocols::topic::TopicName;
 
@@ -237,15 +237,16 @@ fn publish<'a>(topic: &'a str, payload: &'a [u8], qos: QoS) -> Publish<'a> {
 }
 
 fn subscribe(filters: &[(&str, QoS)], version: Version, identifier: u32) -> Vec<u8> {
-    use ringbus_protocols::mqtt::{Subscribe, SubscribeFilter};
-    let filters: Vec<SubscribeFilter<'_>> = filters
-        .iter()
-        .map(|&(filter, qos)| SubscribeFilter {
-            filter,
-            qos,
-            ..SubscribeFilter::default()
-        })
-        .collect();
+    let wanted = |&(filter, qos)| SubscribeFilter {
+        filter,
+        qos,
+        ..SubscribeFilter::default()
+    };
+    let filters: Vec<SubscribeFilter<'_>> = filters.iter().map(wanted).collect();
+    subscribe_to(&filters, version, identifier)
+}
+
+fn subscribe_to(filters: &[SubscribeFilter<'_>], version: Version, identifier: u32) -> Vec<u8> {
     let mut properties = PropertiesBuf::new();
     if identifier > 0 {
         properties.push(Property::SubscriptionIdentifier(identifier));
@@ -254,11 +255,21 @@ fn subscribe(filters: &[(&str, QoS)], version: Version, identifier: u32) -> Vec<
     Subscribe::encode_from(
         id(9),
         &properties.as_properties(),
-        &filters,
+        filters,
         version,
         &mut out,
     );
     out
+}
+
+/// A subscription that does not want its client's own messages.
+fn no_local(filter: &str) -> Vec<u8> {
+    let filter = SubscribeFilter {
+        filter,
+        no_local: true,
+        ..SubscribeFilter::default()
+    };
+    subscribe_to(&[filter], V5, 0)
 }
 
 const V5: Version = Version::V5;
@@ -599,44 +610,4 @@ fn what_came_before_the_end_of_a_paused_connection_still_counts() {
     assert_eq!(seen.len(), OUTBOX_PUBLISH_ITEMS_MAX + 1);
     net.hang_up(subscriber);
     assert_eq!(net.leaks(), 0);
-}
-
-/// No Local compares client identifiers, not sessions [MQTT5-3.8.3-3].
-#[test]
-fn a_client_that_comes_back_does_not_get_what_it_published_before() {
-    use ringbus_protocols::mqtt::{Subscribe, SubscribeFilter};
-    let mut net = Net::new(2);
-    let first = net.connect(0, client(V5, "p"));
-    let (home, conn) = net.sockets[first].at.unwrap();
-    let neighbour = (0..).find_map(|n| {
-        let socket = net.connect(0, client(V5, &format!("s{n}")));
-        (net.sockets[socket].at.unwrap().0 == home).then_some(socket)
-    });
-    let neighbour = neighbour.unwrap();
-    net.send_bytes(neighbour, &subscribe(&[("#", QoS::AtMostOnce)], V5, 0));
-    net.read(neighbour, V5);
-    let partitioner = net.shards[home].config.partitioner.clone();
-    let is_far = |topic: &String| partitioner.owner(topic).index() != home;
-    let topic = (0..).map(|n| format!("t{n}")).find(is_far).unwrap();
-    let filter = SubscribeFilter {
-        filter: "#",
-        no_local: true,
-        ..SubscribeFilter::default()
-    };
-    let (mut published, mut came_back) = (Vec::new(), Vec::new());
-    Packet::Publish(publish(&topic, b"x", QoS::AtMostOnce)).encode(V5, &mut published);
-    Packet::Connect(client(V5, "p")).encode(V5, &mut came_back);
-    let none = PropertiesBuf::new();
-    Subscribe::encode_from(id(9), &none.as_properties(), &[filter], V5, &mut came_back);
-    let second = net.open(home);
-    let again = net.sockets[second].at.unwrap().1;
-    // All of it before any mail.
-    net.shards[home].begin_turn(net.now);
-    net.shards[home].on_bytes(conn, &published);
-    net.shards[home].on_bytes(again, &came_back);
-    net.settle();
-    let word = format!("publish {topic}=x q0 #0");
-    assert_eq!(net.read(neighbour, V5), [word]);
-    let seen = net.read(second, V5);
-    assert_eq!(seen, ["connack Success false", "suback [0]"]);
 }

@@ -201,18 +201,9 @@ fn runs_are_what_the_fast_path_takes() {
 
 #[test]
 fn a_subscriber_does_not_get_its_own_run_nor_packets_too_large_for_it() {
-    use ringbus_protocols::mqtt::{Subscribe, SubscribeFilter};
     let mut net = Net::new(1);
     let own = net.connect(0, client(V5, "own"));
-    let filter = SubscribeFilter {
-        filter: "a/b",
-        no_local: true,
-        ..SubscribeFilter::default()
-    };
-    let mut bytes = Vec::new();
-    let none = PropertiesBuf::new();
-    Subscribe::encode_from(id(9), &none.as_properties(), &[filter], V5, &mut bytes);
-    net.send_bytes(own, &bytes);
+    net.send_bytes(own, &no_local("a/b"));
     let mut properties = PropertiesBuf::new();
     properties.push(Property::MaximumPacketSize(30));
     let small = net.connect(

@@ -123,3 +123,36 @@ fn a_version_that_is_not_spoken_is_refused_in_its_own_words() {
         }
     }
 }
+
+/// No Local compares client identifiers, not sessions [MQTT5-3.8.3-3].
+#[test]
+fn a_client_that_comes_back_does_not_get_what_it_published_before() {
+    let mut net = Net::new(2);
+    let first = net.connect(0, client(V5, "p"));
+    let (home, conn) = net.sockets[first].at.unwrap();
+    let neighbour = (0..).find_map(|n| {
+        let socket = net.connect(0, client(V5, &format!("s{n}")));
+        (net.sockets[socket].at.unwrap().0 == home).then_some(socket)
+    });
+    let neighbour = neighbour.unwrap();
+    net.send_bytes(neighbour, &subscribe(&[("#", QoS::AtMostOnce)], V5, 0));
+    net.read(neighbour, V5);
+    let partitioner = net.shards[home].config.partitioner.clone();
+    let is_far = |topic: &String| partitioner.owner(topic).index() != home;
+    let topic = (0..).map(|n| format!("t{n}")).find(is_far).unwrap();
+    let (mut published, mut came_back) = (Vec::new(), Vec::new());
+    Packet::Publish(publish(&topic, b"x", QoS::AtMostOnce)).encode(V5, &mut published);
+    Packet::Connect(client(V5, "p")).encode(V5, &mut came_back);
+    came_back.extend(no_local("#"));
+    let second = net.open(home);
+    let again = net.sockets[second].at.unwrap().1;
+    // All of it before any mail.
+    net.shards[home].begin_turn(net.now);
+    net.shards[home].on_bytes(conn, &published);
+    net.shards[home].on_bytes(again, &came_back);
+    net.settle();
+    let word = format!("publish {topic}=x q0 #0");
+    assert_eq!(net.read(neighbour, V5), [word]);
+    let seen = net.read(second, V5);
+    assert_eq!(seen, ["connack Success false", "suback [0]"]);
+}
