@@ -63,23 +63,27 @@ fn check_payload_format_refuses_text_that_is_none() {
 
 #[test]
 fn queue_policy_says_which_waiting_messages_give_way() {
-    for (policy, expected) in [("drop-newest", ["0", "1"]), ("drop-oldest", ["3", "4"])] {
+    for (policy, expected) in [("drop-newest", ["1", "2"]), ("drop-oldest", ["3", "4"])] {
         let flags = ["--max-queued-messages", "2", "--queue-policy", policy];
         let broker = Broker::start_with(&flags);
-        let hello = Hello::persistent(Version::V5, "away");
-        let (mut away, _) = Client::hello(&broker, &hello);
-        away.subscribe("queue", QoS::AtLeastOnce);
-        away.disconnect();
+        let hello = Hello::new(Version::V5, "slow").with(Property::ReceiveMaximum(1));
+        let (mut slow, _) = Client::hello(&broker, &hello);
+        // One owner, one queue to the subscriber: the mark comes after all that came before it.
+        slow.subscribe("queue/x/work", QoS::AtLeastOnce);
+        slow.subscribe("queue/x/mark", QoS::AtMostOnce);
         let mut publisher = Client::open(&broker, Version::V5, "publisher");
         for number in 0..5 {
-            publisher.publish("queue", &number.to_string(), QoS::AtLeastOnce, false);
+            publisher.publish("queue/x/work", &number.to_string(), QoS::AtLeastOnce, false);
         }
-        let (mut back, present) = Client::hello(&broker, &hello);
-        assert!(present);
+        publisher.publish("queue/x/mark", "", QoS::AtMostOnce, false);
+        let first = slow.message_unacknowledged();
+        assert_eq!(first.payload, b"0");
+        slow.expect("queue/x/mark", "", QoS::AtMostOnce, false);
+        slow.acknowledge(&first);
         for payload in expected {
-            back.expect("queue", payload, QoS::AtLeastOnce, false);
+            slow.expect("queue/x/work", payload, QoS::AtLeastOnce, false);
         }
-        back.expect_nothing();
+        slow.expect_nothing();
         broker.stop();
     }
 }
