@@ -7,7 +7,7 @@
 use ringbus::base::{ConnId, Nanos, Peer, ShardId};
 use ringbus::config::PartitionLevels;
 use ringbus::mailbox::{Mailbox, Wake, mesh};
-use ringbus::pubsub::Partitioner;
+use ringbus::pubsub::{Partitioner, RetainedQuota};
 use ringbus::shard::{Admission, Batch, Shard, ShardConfig};
 use ringbus_protocols::mqtt::{Connect, Packet, Properties, Publish, QoS, Version};
 use std::sync::Arc;
@@ -47,6 +47,7 @@ impl OneShard {
             partitioner: Arc::new(partitioner),
             hasher,
             admission: Arc::new(Admission::new(10_000)),
+            retained_quota: Arc::new(RetainedQuota::new(usize::MAX, usize::MAX)),
         };
         let mut boxes = mesh(1, 64, vec![Arc::new(NoWake) as Arc<dyn Wake>]);
         OneShard {

@@ -28,7 +28,7 @@ pub const POOLED_OUTPUTS_MAX: usize = 1024;
 /// An output buffer grown beyond this is freed instead of kept.
 pub const POOLED_OUTPUT_BYTES_MAX: usize = 256 << 10;
 
-/// Retained messages that one cursor step sends.
+/// Retained messages that one cursor step sends, and that expire in one turn.
 pub const RETAINED_STEP_MAX: usize = 64;
 
 /// Partly sent or not yet acknowledged QoS 1 and 2 messages to one client that names no maximum.

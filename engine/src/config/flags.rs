@@ -164,6 +164,27 @@ pub struct ServeFlags {
     #[arg(default_value = "drop-newest", help_heading = "Limits")]
     pub queue_policy: String,
 
+    /// Most retained messages, all topics together [default: none]
+    ///
+    /// What does not fit reaches those who are subscribed, but is not kept,
+    /// and neither is the value it would replace; MQTT 5 publishers at QoS 1
+    /// are told 0x97 (Quota exceeded). $SYS does not count.
+    ///
+    /// Example: ringbus --max-retained-messages 1000000
+    #[arg(long, value_name = "N", env = "RINGBUS_MAX_RETAINED_MESSAGES")]
+    #[arg(allow_negative_numbers = true, help_heading = "Limits")]
+    pub max_retained_messages: Option<String>,
+
+    /// Most bytes of retained messages, all topics together [default: none]
+    ///
+    /// A message counts with its topic, payload and properties, and some 20
+    /// bytes more. Beyond, as for --max-retained-messages.
+    ///
+    /// Example: ringbus --max-retained-bytes 1GiB
+    #[arg(long, value_name = "SIZE", env = "RINGBUS_MAX_RETAINED_BYTES")]
+    #[arg(help_heading = "Limits")]
+    pub max_retained_bytes: Option<String>,
+
     /// Longest a session may outlive its connection
     ///
     /// A client that asks for more gets this, and MQTT 5 clients are told.

@@ -19,6 +19,8 @@ const QUEUE_BYTES_RANGE: (u64, u64) = (1 << 10, 64 << 30);
 const CONNECTIONS_MAX: u64 = 1 << 24;
 const PACE_US_MAX: u64 = 10_000;
 const QUEUED_MESSAGES_MAX: u64 = 1 << 30;
+const RETAINED_MESSAGES_MAX: u64 = 1 << 32;
+const RETAINED_BYTES_MAX: u64 = 1 << 40;
 /// The most whole days below the value that means for ever.
 const SESSION_EXPIRY_MAX: Duration = Duration::from_secs(49_710 * 86_400);
 const TEN_MINUTES: Duration = Duration::from_secs(600);
@@ -45,6 +47,10 @@ pub struct Config {
     pub queue_messages: usize,
     /// What gives way when there is no room.
     pub queue_policy: QueuePolicy,
+    /// Retained messages of all topics; `usize::MAX`: no bound.
+    pub retained_messages_max: usize,
+    /// Bytes of retained messages of all topics; `usize::MAX`: no bound.
+    pub retained_bytes_max: usize,
     /// From accept to a complete CONNECT.
     pub connect_timeout: Duration,
     /// Seconds that a session outlives its connection at most; `u32::MAX`: for ever.
@@ -156,6 +162,8 @@ impl Config {
             queue_bytes: reader.queue_bytes(max_packet_size)?,
             queue_messages: reader.queue_messages()?,
             queue_policy: reader.one_of("queue-policy", &flags.queue_policy, &QUEUE_POLICIES)?,
+            retained_messages_max: reader.retained_messages_max()?,
+            retained_bytes_max: reader.retained_bytes_max()?,
             connect_timeout: reader.duration(
                 "connect-timeout",
                 &flags.connect_timeout,
@@ -248,6 +256,22 @@ impl Reader<'_> {
         };
         let count = self.count("max-queued-messages", text, 1, QUEUED_MESSAGES_MAX)?;
         Ok(usize::try_from(count).expect("the range ends at 2^30"))
+    }
+
+    fn retained_messages_max(&self) -> Result<usize, ConfigError> {
+        let Some(text) = &self.given.flags.max_retained_messages else {
+            return Ok(usize::MAX);
+        };
+        let count = self.count("max-retained-messages", text, 0, RETAINED_MESSAGES_MAX)?;
+        Ok(usize::try_from(count).expect("the range ends at 2^32"))
+    }
+
+    fn retained_bytes_max(&self) -> Result<usize, ConfigError> {
+        let Some(text) = &self.given.flags.max_retained_bytes else {
+            return Ok(usize::MAX);
+        };
+        let bytes = self.size("max-retained-bytes", text, 0, RETAINED_BYTES_MAX)?;
+        Ok(usize::try_from(bytes).expect("the range ends at 2^40"))
     }
 
     fn versions(&self) -> Result<Versions, ConfigError> {

@@ -51,6 +51,8 @@ fn defaults_are_loopback_and_one_shard_per_cpu() {
     assert_eq!(config.queue_messages, usize::MAX);
     assert_eq!(config.queue_policy, QueuePolicy::DropNewest);
     assert_eq!(config.session_expiry_max, u32::MAX);
+    assert_eq!(config.retained_messages_max, usize::MAX);
+    assert_eq!(config.retained_bytes_max, usize::MAX);
     assert!(!config.check_payload_format);
     assert_eq!(config.versions, Versions::ALL);
     assert_eq!(config.drain_timeout, Duration::from_secs(10));
@@ -78,6 +80,8 @@ fn every_flag_reaches_the_config() {
         "--max-queued-messages=10",
         "--queue-policy=disconnect",
         "--max-session-expiry=7d",
+        "--max-retained-messages=0",
+        "--max-retained-bytes=1MiB",
         "--versions=5",
         "--check-payload-format",
         "--drain-timeout=0s",
@@ -99,6 +103,8 @@ fn every_flag_reaches_the_config() {
     assert_eq!(config.queue_messages, 10);
     assert_eq!(config.queue_policy, QueuePolicy::Disconnect);
     assert_eq!(config.session_expiry_max, 7 * 86_400);
+    assert_eq!(config.retained_messages_max, 0);
+    assert_eq!(config.retained_bytes_max, 1 << 20);
     assert!(config.check_payload_format);
     assert_eq!(config.versions, Versions::parse("5").expect("a list"));
     assert_eq!(config.drain_timeout, Duration::ZERO);
@@ -188,6 +194,14 @@ fn every_bad_value_is_one_line_with_flag_value_and_remedy() {
         (
             &["--pace-us=-1"],
             "--pace-us -1: is not a whole number (write a number from 0 to 10000)",
+        ),
+        (
+            &["--max-retained-messages=-1"],
+            "--max-retained-messages -1: is not a whole number (write a number from 0 to 4294967296)",
+        ),
+        (
+            &["--max-retained-bytes=lots"],
+            "--max-retained-bytes lots: is not a size (write bytes or a unit: 65536, 64KiB, 1MiB, 2GiB)",
         ),
         (
             &["--partition-levels=a/b=2"],

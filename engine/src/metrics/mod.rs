@@ -22,6 +22,8 @@ pub struct Counters {
     /// Messages that a subscriber did not get: its bounds were reached, or the packet was too
     /// large for it.
     pub dropped: u64,
+    /// Messages that were not retained, because there was no room.
+    pub not_retained: u64,
     /// Batches of mail handed to peers.
     pub mail_batches: u64,
     /// Items in them.
@@ -45,6 +47,7 @@ impl fmt::Display for Counters {
         write!(
             f,
             "turns={} connects={} refused={} handoffs={} received={} in_runs={} delivered={} dropped={} \
+             not_retained={} \
              mail_batches={} mail_items={} mail_received={} paced={}",
             self.turns,
             self.connects,
@@ -54,6 +57,7 @@ impl fmt::Display for Counters {
             self.in_runs,
             self.delivered,
             self.dropped,
+            self.not_retained,
             self.mail_batches,
             self.mail_items,
             self.mail_received,

@@ -11,6 +11,7 @@ use std::collections::BTreeMap;
 use std::ops::Bound;
 
 /// Values by topic. The caller accounts for their bytes.
+#[derive(Debug)]
 pub struct Retained<V> {
     values: BTreeMap<Box<str>, V>,
 }

@@ -2,7 +2,7 @@
 
 use crate::base::Nanos;
 use crate::config::Config;
-use crate::pubsub::partition::Partitioner;
+use crate::pubsub::{Partitioner, RetainedQuota};
 use crate::shard::{Admission, ShardConfig};
 use ahash::RandomState;
 use std::sync::Arc;
@@ -34,6 +34,10 @@ pub(super) fn shard_config(config: &Config, connections_max: usize) -> (Arc<Shar
         partitioner: Arc::new(Partitioner::new(config.shards, levels, hasher.clone())),
         hasher,
         admission: Arc::new(Admission::new(connections_max)),
+        retained_quota: Arc::new(RetainedQuota::new(
+            config.retained_messages_max,
+            config.retained_bytes_max,
+        )),
     };
     (Arc::new(settings), seed)
 }

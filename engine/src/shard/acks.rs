@@ -4,7 +4,7 @@ use ringbus_protocols::mqtt::{Ack, Packet, PacketIdentifier, Properties, ReasonC
 
 use super::Shard;
 use super::connection::{AckKind, Flow, PendingAck};
-use super::message::AckTo;
+use super::message::{AckTo, Outcome};
 use super::publish::routed_reason;
 use super::receive::Handled;
 use crate::base::{ConnId, SessionId};
@@ -32,12 +32,12 @@ impl Shard {
 
     /// The owner has routed a message; a connection that is gone needs no acknowledgement, and its
     /// successor must not get it.
-    pub(super) fn on_routed(&mut self, to: AckTo, matched: bool) {
+    pub(super) fn on_routed(&mut self, to: AckTo, outcome: Outcome) {
         let Some(conn) = self.connections.get_mut(to.conn) else {
             return;
         };
         conn.acks
-            .settle(to.sequence, |kind| routed_reason(kind, matched));
+            .settle(to.sequence, |kind| routed_reason(kind, outcome));
         while let Some((ack, reason)) = conn.acks.pop_ready() {
             let version = conn.version;
             put_ack(self.outgoing.open(conn), version, ack, reason);

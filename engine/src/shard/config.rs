@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::base::Nanos;
 use crate::config::{QueuePolicy, Versions};
-use crate::pubsub::Partitioner;
+use crate::pubsub::{Partitioner, RetainedQuota};
 use crate::session::QueueLimit;
 
 /// The settings of every shard of one process.
@@ -43,6 +43,8 @@ pub struct ShardConfig {
     pub hasher: ahash::RandomState,
     /// The connections of the whole process, against their maximum.
     pub admission: Arc<Admission>,
+    /// What the whole process retains, against its maximum.
+    pub retained_quota: Arc<RetainedQuota>,
 }
 
 impl ShardConfig {
@@ -67,6 +69,7 @@ impl ShardConfig {
             partitioner: Arc::new(Partitioner::new(shards, levels, hasher.clone())),
             hasher,
             admission: Arc::new(Admission::new(100)),
+            retained_quota: Arc::new(RetainedQuota::new(usize::MAX, usize::MAX)),
         }
     }
 

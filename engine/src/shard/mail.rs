@@ -66,7 +66,7 @@ impl Shard {
                 let run = self.run_of(batch, deliver.body);
                 self.deliver_run(&run, batch.filters(deliver));
             }
-            Mail::Routed { to, matched } => self.on_routed(to, matched),
+            Mail::Routed { to, outcome } => self.on_routed(to, outcome),
             Mail::Attached { local } => self.on_attached(local),
             Mail::Attach(attach) => self.on_attach(from, &attach.filter, attach.local),
             Mail::Detach(detach) => self.partition.detach(&detach.filter, from, detach.local),
@@ -101,11 +101,11 @@ impl Shard {
         let message = Message::parse_record(batch.record(publish.body));
         let source = chunk_source(batch, publish.body);
         let mut carried = Carried::from_chunk(message, publish.topic_hash, source);
-        let matched = self.route(&mut carried);
+        let outcome = self.route(&mut carried);
         if publish.ack != NO_ACK {
             let to = batch.acks[publish.ack as usize];
             self.outboxes
-                .control(from, Class::Ack, Mail::Routed { to, matched });
+                .control(from, Class::Ack, Mail::Routed { to, outcome });
         }
     }
 

@@ -58,11 +58,22 @@ pub enum Mail {
     Routed {
         /// Whose acknowledgement waits for it.
         to: AckTo,
-        /// Whether anybody subscribed to it.
-        matched: bool,
+        /// What became of it.
+        outcome: Outcome,
     },
     /// Any → home, ack class: a connection that belongs there.
     Handoff(Box<Handoff>),
+}
+
+/// What became of a message at its topic's owner, as far as its publisher may know.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// Somebody subscribed to it.
+    Matched,
+    /// Nobody did.
+    Unmatched,
+    /// It went to its subscribers, but there was no room to retain it.
+    NotRetained,
 }
 
 /// A message, or a run of them, to be routed by its topic's owner.

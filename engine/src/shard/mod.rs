@@ -42,7 +42,7 @@ mod topics;
 pub use config::{Admission, ShardConfig};
 pub use effects::{Closing, Effects};
 pub use leaks::Leaks;
-pub use message::{Batch, Mail};
+pub use message::{Batch, Mail, Outcome};
 pub use output::{Output, Splice};
 pub use pacing::Pace;
 
@@ -50,6 +50,7 @@ use std::sync::Arc;
 
 use ringbus_protocols::mqtt::ReasonCode;
 
+use crate::base::limits::RETAINED_STEP_MAX;
 use crate::base::{ConnId, Nanos, Peer, ShardId, Slab, Socket};
 use crate::mailbox::Mailbox;
 use crate::metrics::Counters;
@@ -108,7 +109,7 @@ impl Shard {
             sessions: SessionStore::new(config.hasher.clone()),
             filters: LocalFilters::new(config.hasher.clone()),
             subacks: Slab::default(),
-            partition: Partition::new(config.hasher.clone()),
+            partition: Partition::new(config.hasher.clone(), config.retained_quota.clone()),
             outboxes: Outboxes::new(config.shards),
             outgoing: Outgoing::default(),
             backlogs: Vec::new(),
@@ -210,6 +211,7 @@ impl Shard {
     pub fn end_turn(&mut self, mailbox: &mut Mailbox<Batch>) {
         self.close_overflowed();
         self.fire_timers();
+        self.partition.retained.expire(self.now, RETAINED_STEP_MAX);
         self.step_replays();
         self.outboxes.flush(mailbox);
         self.resume_paused();
@@ -271,7 +273,8 @@ impl Shard {
         let retry = self.outboxes.retry_after().map(|after| self.now + after);
         let replay = self.has_replay_work().then_some(self.now);
         let resumed = (!self.effects.resumed.is_empty()).then_some(self.now);
-        [self.timers.next(), retry, replay, resumed]
+        let expiry = self.partition.retained.next_expiry();
+        [self.timers.next(), retry, replay, resumed, expiry]
             .into_iter()
             .flatten()
             .min()

@@ -1,15 +1,16 @@
 //! The owner side: this shard's partition of the topic space.
 
 use crate::base::{Key, SessionId, ShardId, Slab};
-use crate::pubsub::{Retained, Slot, Stored, Trie};
+use crate::pubsub::{RetainedQuota, RetainedStore, Slot, Trie};
 use ringbus_protocols::topic::TopicFilter;
+use std::sync::Arc;
 
 /// One partition: filters and the shards that want them, retained messages, replays.
 pub(super) struct Partition {
     pub(super) trie: Trie,
     // By slot of the trie: each shard that wants the filter, and its key for it.
     interest: Vec<Vec<(ShardId, Key)>>,
-    pub(super) retained: Retained<Stored>,
+    pub(super) retained: RetainedStore,
     pub(super) replays: Slab<Replay>,
     /// Replays whose subscribers have room.
     pub(super) pulled: Vec<Key>,
@@ -39,11 +40,11 @@ impl std::fmt::Debug for Partition {
 }
 
 impl Partition {
-    pub(super) fn new(hasher: ahash::RandomState) -> Self {
+    pub(super) fn new(hasher: ahash::RandomState, quota: Arc<RetainedQuota>) -> Self {
         Self {
             trie: Trie::new(hasher),
             interest: Vec::new(),
-            retained: Retained::default(),
+            retained: RetainedStore::new(quota),
             replays: Slab::default(),
             pulled: Vec::new(),
             found: Vec::new(),

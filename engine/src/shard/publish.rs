@@ -6,7 +6,7 @@ use ringbus_protocols::mqtt::{
 
 use super::Shard;
 use super::connection::{AckKind, Aliases, Blocker, Flow, PendingAck};
-use super::message::AckTo;
+use super::message::{AckTo, Outcome};
 use super::receive::Handled;
 use super::route::{Carried, SamePacket};
 use super::topics::{Memo, Topic};
@@ -289,8 +289,8 @@ impl Shard {
         if topic.owner == self.id {
             let mut carried = Carried::on_topic(*message, topic, None);
             carried.keep(stored);
-            let matched = self.route(&mut carried);
-            ack.reason = Some(routed_reason(ack.kind, matched));
+            let outcome = self.route(&mut carried);
+            ack.reason = Some(routed_reason(ack.kind, outcome));
             self.acknowledge(id, ack);
             return Ok(Flow::Continue);
         }
@@ -380,10 +380,12 @@ pub(super) fn is_broken_text(format: Option<bool>, payload: &[u8]) -> bool {
     format == Some(true) && std::str::from_utf8(payload).is_err()
 }
 
-/// What the publisher learns once its message was routed.
-pub(super) fn routed_reason(kind: AckKind, matched: bool) -> ReasonCode {
-    match kind {
-        AckKind::PubAck if !matched => ReasonCode::NoMatchingSubscribers,
+/// What the publisher learns once its message was routed. PUBCOMP has no words for it, and PUBREC
+/// was sent before [MQTT5-3.7.2-1].
+pub(super) fn routed_reason(kind: AckKind, outcome: Outcome) -> ReasonCode {
+    match (kind, outcome) {
+        (AckKind::PubAck, Outcome::Unmatched) => ReasonCode::NoMatchingSubscribers,
+        (AckKind::PubAck, Outcome::NotRetained) => ReasonCode::QuotaExceeded,
         _ => ReasonCode::Success,
     }
 }

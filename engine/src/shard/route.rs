@@ -1,6 +1,7 @@
 //! The owner's part: retain, match, and tell each interested shard once.
 
 use super::Shard;
+use super::message::Outcome;
 use super::outbox::Source;
 use super::template::is_shared;
 use super::topics::Topic;
@@ -85,11 +86,20 @@ impl<'a> Carried<'a> {
 }
 
 impl Shard {
-    /// Routes a message of a topic that this shard owns. Returns whether anybody subscribed.
-    pub(super) fn route(&mut self, carried: &mut Carried<'_>) -> bool {
-        if carried.message.retain {
-            self.retain(carried);
+    /// Routes a message of a topic that this shard owns.
+    pub(super) fn route(&mut self, carried: &mut Carried<'_>) -> Outcome {
+        let is_kept = !carried.message.retain || self.retain(carried);
+        let matched = self.match_and_deliver(carried);
+        match (is_kept, matched) {
+            (false, _) => Outcome::NotRetained,
+            (true, true) => Outcome::Matched,
+            (true, false) => Outcome::Unmatched,
         }
+    }
+
+    /// Returns whether anybody subscribed.
+    #[inline]
+    fn match_and_deliver(&mut self, carried: &mut Carried<'_>) -> bool {
         if let Some(only) = carried.only_filter {
             self.deliver(carried, &[only]);
             return true;
@@ -134,14 +144,17 @@ impl Shard {
         self.outboxes.deliver(shard, source, filters);
     }
 
-    /// An empty payload clears what is retained [MQTT311-3.3.1-10] [MQTT5-3.3.1-6].
-    fn retain(&mut self, carried: &mut Carried<'_>) {
+    /// An empty payload clears what is retained [MQTT311-3.3.1-10] [MQTT5-3.3.1-6]. Returns false
+    /// if there was no room.
+    fn retain(&mut self, carried: &mut Carried<'_>) -> bool {
         let topic = carried.message.topic;
         if carried.message.payload.is_empty() {
-            self.partition.retained.remove(topic);
-        } else {
-            let stored = carried.stored().clone();
-            self.partition.retained.insert(topic, stored);
+            self.partition.retained.clear(topic);
+            return true;
         }
+        let stored = carried.stored().clone();
+        let is_kept = self.partition.retained.set(topic, stored);
+        self.counters.not_retained += u64::from(!is_kept);
+        is_kept
     }
 }

@@ -179,6 +179,8 @@ pub(crate) fn config(io: IoChoice) -> Config {
         queue_messages: usize::MAX,
         queue_policy: ringbus::config::QueuePolicy::DropNewest,
         session_expiry_max: u32::MAX,
+        retained_messages_max: usize::MAX,
+        retained_bytes_max: usize::MAX,
         connect_timeout: Duration::from_secs(10),
         drain_timeout: Duration::from_secs(10),
         pace_us_max: 0,

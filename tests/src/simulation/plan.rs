@@ -5,7 +5,7 @@ use std::sync::Arc;
 use ringbus::base::Nanos;
 use ringbus::config::PartitionLevels;
 use ringbus::io::sim::{Chance, Faults};
-use ringbus::pubsub::Partitioner;
+use ringbus::pubsub::{Partitioner, RetainedQuota};
 use ringbus::shard::{Admission, ShardConfig};
 use ringbus_protocols::mqtt::{QoS, Version};
 
@@ -140,6 +140,7 @@ impl Plan {
             partitioner: Arc::new(Partitioner::new(self.shards, levels, hasher.clone())),
             hasher,
             admission: Arc::new(Admission::new(10_000)),
+            retained_quota: Arc::new(RetainedQuota::new(usize::MAX, usize::MAX)),
         }
     }
 }

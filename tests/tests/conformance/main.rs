@@ -15,6 +15,7 @@ mod malformed;
 mod publish;
 mod qos;
 mod retained;
+mod retained_limits;
 mod sessions;
 mod subscribe;
 mod takeover;

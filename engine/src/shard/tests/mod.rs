@@ -3,6 +3,7 @@
 mod expiry;
 mod payload_format;
 mod queues;
+mod retained;
 mod runs;
 mod sessions;
 
