@@ -14,3 +14,4 @@ pub mod sandbox;
 pub mod session_client;
 pub mod simulation;
 pub mod sources;
+pub mod takeover;

@@ -111,11 +111,14 @@ fn subscribe() -> Vec<u8> {
 }
 
 pub(super) fn subscribe_to(filter: &str) -> Vec<u8> {
+    subscribe_to_all(&[SubscribeFilter::new(filter, QoS::AtMostOnce)])
+}
+
+pub(super) fn subscribe_to_all(filters: &[SubscribeFilter<'_>]) -> Vec<u8> {
     let none = PropertiesBuf::new();
-    let filters = [SubscribeFilter::new(filter, QoS::AtMostOnce)];
     let mut out = Vec::new();
     let none = none.as_properties();
-    Subscribe::encode_from(identifier(), &none, &filters, Version::V5, &mut out);
+    Subscribe::encode_from(identifier(), &none, filters, Version::V5, &mut out);
     out
 }
 

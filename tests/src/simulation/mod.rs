@@ -6,10 +6,12 @@ mod innocent;
 mod plan;
 mod receive;
 mod stream;
+mod takeovers;
 mod world;
 
 pub use client::{Client, Profile, Publication};
 pub use innocent::{innocent_goes_on, noise};
 pub use plan::Plan;
 pub use stream::Stream;
+pub use takeovers::{Takeovers, take_over};
 pub use world::{Report, World};

@@ -6,6 +6,7 @@
 //! command runs: `RINGBUS_SIM_SEED=0..100000 cargo test -p ringbus-tests --test simulation seeds`.
 
 mod pacing;
+mod takeovers;
 
 use std::fs;
 use std::ops::Range;
