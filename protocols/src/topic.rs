@@ -30,9 +30,10 @@ pub enum TopicError {
     BadShareName,
 }
 
-impl fmt::Display for TopicError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
+impl TopicError {
+    /// What is wrong, in a few words.
+    pub const fn in_words(self) -> &'static str {
+        match self {
             Self::Empty => "a topic has at least one character",
             Self::TooLong => "a topic has at most 65,535 bytes",
             Self::NulCharacter => "a topic cannot contain U+0000",
@@ -41,7 +42,13 @@ impl fmt::Display for TopicError {
             Self::BadShareName => {
                 "a shared subscription is $share/NAME/FILTER, NAME without + or #"
             }
-        })
+        }
+    }
+}
+
+impl fmt::Display for TopicError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.in_words())
     }
 }
 

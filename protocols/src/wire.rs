@@ -25,15 +25,22 @@ pub enum WireError {
     StringNul,
 }
 
-impl fmt::Display for WireError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
+impl WireError {
+    /// What is wrong, in a few words.
+    pub const fn in_words(self) -> &'static str {
+        match self {
             Self::Truncated => "a field ends past the end of the packet",
             Self::VarintTooLong => "a variable byte integer has more than four bytes",
             Self::VarintNotMinimal => "a variable byte integer is not in its shortest form",
             Self::StringNotUtf8 => "a string is not well-formed UTF-8",
             Self::StringNul => "a string contains U+0000",
-        })
+        }
+    }
+}
+
+impl fmt::Display for WireError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.in_words())
     }
 }
 

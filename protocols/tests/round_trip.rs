@@ -294,7 +294,8 @@ fn a_refusal_is_in_the_version_that_was_asked_for() {
         ("", NotAuthorized, None),
     ] {
         let bytes = common::notation::bytes(text);
-        let version = Connect::refusal_version(&bytes, reason);
+        let refusal = Connect::refusal(&bytes, reason);
+        let version = refusal.map(|refusal| refusal.version);
         assert_eq!(version, expected, "{text} {reason}");
     }
 }
@@ -303,7 +304,8 @@ fn a_refusal_is_in_the_version_that_was_asked_for() {
 fn mqtt311_3_1_2_2_a_level_that_is_not_known_is_refused_in_the_form_of_3_1_1() {
     for text in ["s'MQTT' 00", "s'MQTT' 03", "s'MQTT' 06", "s'MQIsdp' 04"] {
         let bytes = common::notation::bytes(&format!("10 [ {text} ]"));
-        let version = Connect::refusal_version(&bytes, ReasonCode::UnsupportedProtocolVersion);
+        let refusal = Connect::refusal(&bytes, ReasonCode::UnsupportedProtocolVersion);
+        let version = refusal.map(|refusal| refusal.version);
         assert_eq!(version, Some(Version::V3_1_1), "{text}");
     }
 }

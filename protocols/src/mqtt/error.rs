@@ -122,6 +122,47 @@ impl DecodeError {
     }
 }
 
+impl DecodeError {
+    /// What is wrong, in words that do not name the value: they fit a Reason String and need no
+    /// formatting. `Display` says more.
+    pub const fn in_words(self) -> &'static str {
+        match self {
+            Self::Wire(error) => error.in_words(),
+            Self::TopicNameInvalid(error) => error.in_words(),
+            Self::PacketTypeReserved(_) => "the packet type is reserved",
+            Self::FlagsInvalid(_) => "the flags of the fixed header are invalid",
+            Self::PacketTooLarge { .. } => "the packet is over the Maximum Packet Size",
+            Self::TrailingBytes => "bytes are left after the last field",
+            Self::ProtocolUnsupported => "the protocol name or version is unknown",
+            Self::ConnectFlagsInvalid => "CONNECT has invalid flags",
+            Self::ConnAckFlagsInvalid => "CONNACK has invalid flags",
+            Self::SessionPresentWithRefusal => {
+                "CONNACK refuses the connection and has Session Present"
+            }
+            Self::TopicMissing => "PUBLISH has neither a topic nor a topic alias",
+            Self::PacketIdentifierZero => "the packet identifier is zero",
+            Self::PropertyUnknown(_) => "a property is unknown",
+            Self::PropertyNotAllowed(_) => "a property is not allowed in this packet",
+            Self::PropertyDuplicate(_) => "a property is there more than once",
+            Self::PropertyValueInvalid(_) => "a property has an invalid value",
+            Self::AuthenticationDataWithoutMethod => {
+                "Authentication Data comes without Authentication Method"
+            }
+            Self::AuthenticationMethodMissing => "AUTH has no Authentication Method",
+            Self::ReasonCodeInvalid { .. } => "this packet cannot have that reason code",
+            Self::PayloadEmpty(_) => "the list of the packet is empty",
+            Self::SubscriptionOptionsReserved => {
+                "reserved bits of the subscription options are set"
+            }
+            Self::SubscriptionQoSInvalid => "a subscription asks for QoS 3",
+            Self::RetainHandlingInvalid => "Retain Handling 3 is not defined",
+            Self::PacketUnexpected(_) => "the packet is not allowed here",
+            Self::PropertyUnexpected(_) => "a property is not allowed from this side",
+            Self::ReasonCodeUnexpected(_) => "the reason code is not allowed from this side",
+        }
+    }
+}
+
 impl From<WireError> for DecodeError {
     #[inline]
     fn from(error: WireError) -> Self {
@@ -132,7 +173,6 @@ impl From<WireError> for DecodeError {
 impl fmt::Display for DecodeError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match *self {
-            Self::Wire(error) => write!(f, "{error}"),
             Self::PacketTypeReserved(value) => write!(f, "packet type {value} is reserved"),
             Self::FlagsInvalid(packet) => write!(f, "{packet} has invalid fixed header flags"),
             Self::PacketTooLarge { length, maximum } => {
@@ -141,36 +181,18 @@ impl fmt::Display for DecodeError {
                     "a packet of {length} bytes is over the maximum of {maximum}"
                 )
             }
-            Self::TrailingBytes => f.write_str("bytes are left after the last field"),
-            Self::ProtocolUnsupported => f.write_str("the protocol name or version is unknown"),
-            Self::ConnectFlagsInvalid => f.write_str("CONNECT has invalid flags"),
-            Self::ConnAckFlagsInvalid => f.write_str("CONNACK has invalid flags"),
-            Self::SessionPresentWithRefusal => {
-                f.write_str("CONNACK refuses the connection and has Session Present")
-            }
-            Self::TopicNameInvalid(error) => write!(f, "{error}"),
-            Self::TopicMissing => f.write_str("PUBLISH has neither a topic nor a topic alias"),
-            Self::PacketIdentifierZero => f.write_str("the packet identifier is zero"),
             Self::PropertyUnknown(value) => write!(f, "property 0x{value:02X} is unknown"),
             Self::PropertyNotAllowed(id) => write!(f, "{id} is not allowed in this packet"),
             Self::PropertyDuplicate(id) => write!(f, "{id} is there more than once"),
             Self::PropertyValueInvalid(id) => write!(f, "{id} has an invalid value"),
-            Self::AuthenticationDataWithoutMethod => {
-                f.write_str("Authentication Data comes without Authentication Method")
-            }
-            Self::AuthenticationMethodMissing => f.write_str("AUTH has no Authentication Method"),
             Self::ReasonCodeInvalid { packet_type, value } => {
                 write!(f, "{packet_type} cannot have reason code 0x{value:02X}")
             }
             Self::PayloadEmpty(packet) => write!(f, "{packet} has an empty payload"),
-            Self::SubscriptionOptionsReserved => {
-                f.write_str("reserved bits of the subscription options are set")
-            }
-            Self::SubscriptionQoSInvalid => f.write_str("a subscription asks for QoS 3"),
-            Self::RetainHandlingInvalid => f.write_str("Retain Handling 3 is not defined"),
             Self::PacketUnexpected(packet) => write!(f, "{packet} is not allowed here"),
             Self::PropertyUnexpected(id) => write!(f, "{id} is not allowed from this side"),
             Self::ReasonCodeUnexpected(code) => write!(f, "{code} is not allowed from this side"),
+            _ => f.write_str(self.in_words()),
         }
     }
 }

@@ -38,8 +38,8 @@ mod version;
 pub use error::DecodeError;
 pub use header::{FixedHeader, Frame, PACKET_SIZE_MAX, PacketType, frame};
 pub use packet::{
-    Ack, Auth, ConnAck, Connect, Disconnect, Packet, PingReq, PingResp, Publish, RetainHandling,
-    SubAck, Subscribe, SubscribeFilter, UnsubAck, Unsubscribe, Will,
+    Ack, Auth, ConnAck, Connect, Disconnect, Packet, PingReq, PingResp, Publish, Refusal,
+    RetainHandling, SubAck, Subscribe, SubscribeFilter, UnsubAck, Unsubscribe, Will,
 };
 pub use property::{Properties, PropertiesBuf, PropertiesIter, Property, PropertyId};
 pub use qos::{PacketIdentifier, QoS};

@@ -16,6 +16,7 @@ const WILL_QOS_SHIFT: u8 = 3;
 const WILL: u8 = 0x04;
 const CLEAN_START: u8 = 0x02;
 const RESERVED: u8 = 0x01;
+const CONNECT_FLAGS_AND_KEEP_ALIVE: usize = 3;
 
 /// CONNECT. An empty client identifier is for the server to judge: it depends on what the server
 /// assigns and, in MQTT 3.1.1, on Clean Session `[MQTT311-3.1.3-8]`.
@@ -54,6 +55,15 @@ pub struct Will<'a> {
     pub properties: Properties<'a>,
 }
 
+/// How a CONNECT is refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Refusal {
+    /// The version to answer in.
+    pub version: Version,
+    /// The longest packet that the client takes, if it could be read `[MQTT5-3.2.2-19]`.
+    pub maximum_packet_size: Option<u32>,
+}
+
 impl<'a> Connect<'a> {
     /// The form in which to refuse the CONNECT that `bytes` begin with, whatever is wrong behind
     /// its version, even if it is cut short. A version of MQTT that is not known is refused as
@@ -61,7 +71,7 @@ impl<'a> Connect<'a> {
     /// `[MQTT5-3.1.2-2]`, and a client older than 5.0 could not read it. `None`: close without a
     /// word, since this is no CONNECT of MQTT, or MQTT 3 has no code for `reason`
     /// `[MQTT311-3.2.2-6]`.
-    pub fn refusal_version(bytes: &[u8], reason: ReasonCode) -> Option<Version> {
+    pub fn refusal(bytes: &[u8], reason: ReasonCode) -> Option<Refusal> {
         let mut reader = Reader::new(bytes);
         if reader.u8().ok()? != (PacketType::Connect as u8) << 4 {
             return None;
@@ -75,7 +85,10 @@ impl<'a> Connect<'a> {
         }
         let version = Version::from_protocol(name, level).unwrap_or(Version::V3_1_1);
         let can_say = version.is_v5() || ConnectReturnCode::from_reason(reason).is_some();
-        can_say.then_some(version)
+        can_say.then(|| Refusal {
+            version,
+            maximum_packet_size: said_maximum(reader).filter(|_| version.is_v5()),
+        })
     }
 
     /// Decodes the body of a CONNECT of any version.
@@ -194,6 +207,13 @@ impl<'a> Connect<'a> {
             | flag(self.username.is_some(), USERNAME)
             | flag(self.password.is_some(), PASSWORD)
     }
+}
+
+/// The Maximum Packet Size in what follows the version of a CONNECT, as far as it can be read.
+fn said_maximum(mut reader: Reader<'_>) -> Option<u32> {
+    reader.bytes(CONNECT_FLAGS_AND_KEEP_ALIVE).ok()?;
+    let properties = Properties::read(&mut reader, Place::CONNECT).ok()?;
+    properties.maximum_packet_size()
 }
 
 /// Authentication Data says nothing without a method `[MQTT5-3.1.2.11.10]`.

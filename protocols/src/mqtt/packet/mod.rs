@@ -16,7 +16,7 @@ mod unsubscribe;
 pub use ack::Ack;
 pub use auth::Auth;
 pub use connack::ConnAck;
-pub use connect::{Connect, Will};
+pub use connect::{Connect, Refusal, Will};
 pub use disconnect::Disconnect;
 pub use ping::{PingReq, PingResp};
 pub use publish::Publish;
