@@ -3,15 +3,14 @@
 use ringbus_protocols::mqtt::{Ack, Packet, PacketIdentifier, Properties, ReasonCode, Version};
 
 use super::Shard;
-use super::connection::{AckKind, Flow, PendingAck};
+use super::connection::{Flow, PendingAck};
+use super::explain::{put_ack, put_pubrel_reason};
+use super::fault::Fault;
 use super::message::{AckTo, Outcome};
 use super::publish::routed_reason;
 use super::receive::Handled;
 use crate::base::{ConnId, SessionId};
 use crate::session::AckError;
-
-/// First of the reason codes that mean failure [MQTT5-2.4].
-const FAILURES_FROM: u8 = 0x80;
 
 impl Shard {
     /// Sends an acknowledgement that is ready, behind those before it [MQTT5-4.6.0-2].
@@ -21,8 +20,7 @@ impl Shard {
         };
         match ack.reason {
             Some(reason) if conn.acks.is_empty() => {
-                let version = conn.version;
-                put_ack(self.outgoing.open(conn), version, ack, reason);
+                put_ack(&mut self.outgoing, conn, ack, reason);
             }
             _ => {
                 conn.acks.push(ack);
@@ -39,8 +37,7 @@ impl Shard {
         conn.acks
             .settle(to.sequence, |kind| routed_reason(kind, outcome));
         while let Some((ack, reason)) = conn.acks.pop_ready() {
-            let version = conn.version;
-            put_ack(self.outgoing.open(conn), version, ack, reason);
+            put_ack(&mut self.outgoing, conn, ack, reason);
         }
     }
 
@@ -58,7 +55,7 @@ impl Shard {
             return Ok(Flow::Gone);
         };
         let identifier = ack.packet_identifier;
-        let accepted = (ack.reason as u8) < FAILURES_FROM;
+        let accepted = !ack.reason.is_error();
         let outcome = held.outbound.on_pubrec(identifier, accepted);
         if accepted {
             let Some(conn) = self.connections.get_mut(id) else {
@@ -67,15 +64,9 @@ impl Shard {
             let reason = match outcome {
                 Ok(()) => ReasonCode::Success,
                 Err(AckError::UnknownIdentifier) => ReasonCode::PacketIdentifierNotFound,
-                Err(AckError::WrongKind) => return Err(ReasonCode::ProtocolError),
+                Err(AckError::WrongKind) => return Err(WRONG_KIND),
             };
-            let version = conn.version;
-            let pubrel = Ack {
-                packet_identifier: identifier,
-                reason,
-                properties: Properties::default(),
-            };
-            Packet::PubRel(pubrel).encode(version, self.outgoing.open(conn));
+            put_pubrel_reason(&mut self.outgoing, conn, identifier, reason);
         }
         self.pump(session);
         Ok(Flow::Continue)
@@ -93,26 +84,14 @@ impl Shard {
 
 /// An acknowledgement of something unknown does no harm: a client may have lost its session
 /// state. One of the wrong kind means that the client is confused.
-fn tolerate(outcome: Result<(), AckError>) -> Result<(), ReasonCode> {
+fn tolerate(outcome: Result<(), AckError>) -> Result<(), Fault> {
     match outcome {
         Ok(()) | Err(AckError::UnknownIdentifier) => Ok(()),
-        Err(AckError::WrongKind) => Err(ReasonCode::ProtocolError),
+        Err(AckError::WrongKind) => Err(WRONG_KIND),
     }
 }
 
-fn put_ack(out: &mut Vec<u8>, version: Version, ack: PendingAck, reason: ReasonCode) {
-    let body = Ack {
-        packet_identifier: ack.identifier,
-        reason,
-        properties: Properties::default(),
-    };
-    let packet = match ack.kind {
-        AckKind::PubAck => Packet::PubAck(body),
-        AckKind::PubRec => Packet::PubRec(body),
-        AckKind::PubComp => Packet::PubComp(body),
-    };
-    packet.encode(version, out);
-}
+const WRONG_KIND: Fault = Fault::protocol("this message expects another acknowledgement");
 
 /// PUBREL for a message that the client has, again on a new connection.
 pub(super) fn put_pubrel(out: &mut Vec<u8>, version: Version, identifier: PacketIdentifier) {

@@ -1,12 +1,12 @@
 //! CONNECT: where the client belongs, whose session it is, and what it gets to know.
 
 use ringbus_protocols::mqtt::{
-    ConnAck, Connect, FixedHeader, Packet, PacketType, PropertiesBuf, Property, ReasonCode,
-    Version, Will,
+    ConnAck, Connect, FixedHeader, PacketType, PropertiesBuf, Property, ReasonCode, Version, Will,
 };
 
 use super::Shard;
 use super::connection::{Connection, Flow};
+use super::fault::Fault;
 use super::message::{Handoff, Mail};
 use super::publish::is_broken_text;
 use super::receive::Handled;
@@ -27,12 +27,9 @@ impl Shard {
         body: &[u8],
     ) -> Handled {
         if header.packet_type != PacketType::Connect {
-            return Err(ReasonCode::ProtocolError);
+            return Err(Fault::FIRST_IS_NOT_CONNECT);
         }
-        let packet = Packet::decode(header, body, Version::V5).map_err(|error| error.reason())?;
-        let Packet::Connect(connect) = packet else {
-            return Err(ReasonCode::ProtocolError);
-        };
+        let connect = Connect::decode(header, body)?;
         self.on_connect(id, &connect)
     }
 
@@ -42,13 +39,13 @@ impl Shard {
         };
         conn.version = connect.version;
         if !self.config.versions.contain(connect.version) {
-            return Err(ReasonCode::UnsupportedProtocolVersion);
+            return Err(Fault::VERSION);
         }
         if self.config.check_payload_format && connect.will.as_ref().is_some_and(is_broken_will) {
-            return Err(ReasonCode::PayloadFormatInvalid);
+            return Err(Fault::WILL_NOT_TEXT);
         }
         if connect.properties.authentication_method().is_some() {
-            return Err(ReasonCode::BadAuthenticationMethod);
+            return Err(Fault::AUTHENTICATION_METHOD);
         }
         let mut assigned = None;
         if connect.client_id.is_empty() {
@@ -59,7 +56,7 @@ impl Shard {
                 Version::V5 => true,
             };
             if !may_assign {
-                return Err(ReasonCode::ClientIdentifierNotValid);
+                return Err(Fault::NO_CLIENT_ID);
             }
             assigned = Some(self.assign_client_id());
         } else {
@@ -69,9 +66,22 @@ impl Shard {
             }
         }
         let client_id = assigned.as_deref().unwrap_or(connect.client_id);
+        let properties = self.connack_properties(connect, assigned.as_deref());
+        let mut connack = ConnAck {
+            session_present: false,
+            reason: ReasonCode::Success,
+            properties: properties.as_properties(),
+        };
+        let bytes_max = connect.properties.maximum_packet_size().unwrap_or(u32::MAX);
+        if connack.encoded_len(connect.version) > bytes_max as usize {
+            return Err(Fault::CONNACK_TOO_LARGE); // [MQTT5-3.1.2-24]
+        }
         let (session, present) = self.open_session(client_id, connect);
         self.bind(id, session, connect);
-        self.send_connack(id, connect, present, assigned.as_deref());
+        if let Some(conn) = self.connections.get_mut(id) {
+            connack.session_present = present;
+            connack.encode(connect.version, self.outgoing.open(conn));
+        }
         self.pump(session);
         Ok(Flow::Continue)
     }
@@ -98,7 +108,7 @@ impl Shard {
         if let Some(old) = self.sessions.find(client_id)
             && let Some(conn) = self.sessions.get(old).and_then(|session| session.conn)
         {
-            self.close(conn, Some(ReasonCode::SessionTakenOver), true);
+            self.close(conn, Some(Fault::TAKEN_OVER), true);
         }
         match self.sessions.find(client_id) {
             Some(old) if connect.clean_start => self.end_session(old),
@@ -117,6 +127,7 @@ impl Shard {
         conn.patience = Nanos::from_millis(u64::from(connect.keep_alive_seconds) * 1_500);
         let properties = &connect.properties;
         conn.max_packet_size = properties.maximum_packet_size().unwrap_or(u32::MAX);
+        conn.problem_information = properties.request_problem_information().unwrap_or(true);
         let session = self
             .sessions
             .get_mut(session_id)
@@ -138,57 +149,28 @@ impl Shard {
         self.counters.connects += 1;
     }
 
-    fn send_connack(
-        &mut self,
-        id: ConnId,
-        connect: &Connect<'_>,
-        present: bool,
-        assigned: Option<&str>,
-    ) {
+    /// What a v5 client gets to know when it is accepted.
+    fn connack_properties(&self, connect: &Connect<'_>, assigned: Option<&str>) -> PropertiesBuf {
         let mut properties = PropertiesBuf::new();
-        if connect.version == Version::V5 {
-            if self.config.receive_maximum < u16::MAX {
-                properties.push(Property::ReceiveMaximum(self.config.receive_maximum));
-            }
-            properties.push(Property::MaximumPacketSize(self.config.max_packet_size));
-            if self.config.topic_alias_maximum > 0 {
-                properties.push(Property::TopicAliasMaximum(self.config.topic_alias_maximum));
-            }
-            if asked_expiry(connect) > self.config.session_expiry_max {
-                let granted = self.config.session_expiry_max;
-                properties.push(Property::SessionExpiryInterval(granted)); // [MQTT5-3.2.2.3.2]
-            }
-            if let Some(client_id) = assigned {
-                properties.push(Property::AssignedClientIdentifier(client_id));
-            }
-            properties.push(Property::SharedSubscriptionAvailable(false));
+        if connect.version != Version::V5 {
+            return properties;
         }
-        let connack = ConnAck {
-            session_present: present,
-            reason: ReasonCode::Success,
-            properties: properties.as_properties(),
-        };
-        let Some(conn) = self.connections.get_mut(id) else {
-            return;
-        };
-        connack.encode(connect.version, self.outgoing.open(conn));
-    }
-
-    /// Refuses a connection that has no session yet. `bytes` start at the offending packet: a
-    /// CONNECT of a known shape is answered, anything else just closed [MQTT5-4.13.1-1].
-    pub(super) fn refuse(&mut self, id: ConnId, reason: ReasonCode, bytes: &[u8]) {
-        let Some(conn) = self.connections.get_mut(id) else {
-            return;
-        };
-        if let Some(version) = Connect::refusal_version(bytes, reason) {
-            let connack = ConnAck {
-                session_present: false,
-                reason,
-                properties: Default::default(),
-            };
-            connack.encode(version, self.outgoing.open(conn));
+        if self.config.receive_maximum < u16::MAX {
+            properties.push(Property::ReceiveMaximum(self.config.receive_maximum));
         }
-        self.close(id, None, false);
+        properties.push(Property::MaximumPacketSize(self.config.max_packet_size));
+        if self.config.topic_alias_maximum > 0 {
+            properties.push(Property::TopicAliasMaximum(self.config.topic_alias_maximum));
+        }
+        if asked_expiry(connect) > self.config.session_expiry_max {
+            let granted = self.config.session_expiry_max;
+            properties.push(Property::SessionExpiryInterval(granted)); // [MQTT5-3.2.2.3.2]
+        }
+        if let Some(client_id) = assigned {
+            properties.push(Property::AssignedClientIdentifier(client_id));
+        }
+        properties.push(Property::SharedSubscriptionAvailable(false));
+        properties
     }
 
     pub(super) fn mail_handoff(&mut self, home: ShardId, conn: Connection, received: Vec<u8>) {

@@ -36,6 +36,8 @@ pub(super) struct Connection {
     pub(super) armed_at: Nanos,
     /// The largest packet the client takes.
     pub(super) max_packet_size: u32,
+    /// Whether it wants Reason Strings in acknowledgements, too [MQTT5-3.1.2-29].
+    pub(super) problem_information: bool,
     pub(super) aliases: Option<Box<Aliases>>,
     pub(super) acks: AckQueue,
 }
@@ -63,6 +65,7 @@ impl Connection {
             is_adopted: false,
             armed_at: Nanos::MAX,
             max_packet_size: u32::MAX,
+            problem_information: true,
             aliases: None,
             acks: AckQueue::default(),
         }
@@ -72,6 +75,12 @@ impl Connection {
     #[inline]
     pub(super) fn queued_bytes(&self) -> usize {
         self.in_flight + self.output.bytes.len() + self.spliced_bytes
+    }
+
+    /// Whether acknowledgements that fail are to say why.
+    #[inline]
+    pub(super) fn wants_reasons(&self) -> bool {
+        self.problem_information && self.version.is_v5()
     }
 
     /// When to close it if nothing comes; [`Nanos::MAX`] for never.

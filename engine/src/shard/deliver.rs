@@ -1,11 +1,12 @@
 //! To the subscribers of this shard: overlap resolved, then QoS 0 straight into the connection's
 //! output, QoS 1 and 2 through the session's window.
 
-use ringbus_protocols::mqtt::{QoS, ReasonCode, Version};
+use ringbus_protocols::mqtt::{QoS, Version};
 
 use super::Shard;
 use super::acks::put_pubrel;
 use super::connection::{Connection, Outgoing};
+use super::fault::Fault;
 use super::filters::Subscriber;
 use super::route::Carried;
 use super::template::{Shape, encode, is_shared};
@@ -302,7 +303,7 @@ impl Shard {
     /// Closes the clients that did not keep up.
     pub(super) fn close_overflowed(&mut self) {
         while let Some(conn) = self.overflowed.pop() {
-            self.close(conn, Some(ReasonCode::QuotaExceeded), true);
+            self.close(conn, Some(Fault::SLOW_CLIENT), true);
         }
     }
 

@@ -16,7 +16,9 @@ mod connect;
 mod connection;
 mod deliver;
 mod effects;
+mod explain;
 mod fast_path;
+mod fault;
 mod filters;
 mod leaks;
 mod mail;
@@ -48,8 +50,6 @@ pub use pacing::Pace;
 
 use std::sync::Arc;
 
-use ringbus_protocols::mqtt::ReasonCode;
-
 use crate::base::limits::RETAINED_STEP_MAX;
 use crate::base::{ConnId, Nanos, Peer, ShardId, Slab, Socket};
 use crate::mailbox::Mailbox;
@@ -58,6 +58,7 @@ use crate::session::SessionStore;
 use connection::{Blocker, Connection, Outgoing};
 use deliver::Recipients;
 use fast_path::Translation;
+use fault::Fault;
 use filters::{LocalFilters, PendingSubAck};
 use outbox::Outboxes;
 use owned::{Partition, Targets};
@@ -202,7 +203,7 @@ impl Shard {
         self.draining = true;
         let all: Vec<ConnId> = self.connections.keys().collect();
         for conn in all {
-            self.close(conn, Some(ReasonCode::ServerShuttingDown), false);
+            self.close(conn, Some(Fault::SHUTTING_DOWN), false);
         }
     }
 

@@ -6,6 +6,7 @@ use ringbus_protocols::mqtt::{
 
 use super::Shard;
 use super::connection::{AckKind, Aliases, Blocker, Flow, PendingAck};
+use super::fault::Fault;
 use super::message::{AckTo, Outcome};
 use super::receive::Handled;
 use super::route::{Carried, SamePacket};
@@ -56,7 +57,10 @@ impl Shard {
     fn on_publish_with_properties(&mut self, arrival: &Arrival<'_>) -> Handled {
         let properties = arrival.publish.properties;
         if properties.has(PropertyId::SubscriptionIdentifier) {
-            return Err(ReasonCode::ProtocolError); // [MQTT5-3.3.4-6]
+            // [MQTT5-3.3.4-6]
+            return Err(Fault::protocol(
+                "a Subscription Identifier is for servers to send",
+            ));
         }
         let lifetime = properties.message_expiry_interval();
         let expires_at = lifetime.map_or(Nanos::MAX, |seconds| {
@@ -75,14 +79,14 @@ impl Shard {
     /// A payload that is not what its publisher said: nobody gets it [MQTT5-3.3.2.3.2].
     fn on_broken_text(&mut self, arrival: &Arrival<'_>) -> Handled {
         let kind = match arrival.publish.qos {
-            QoS::AtMostOnce => return Err(ReasonCode::PayloadFormatInvalid),
+            QoS::AtMostOnce => return Err(Fault::NOT_TEXT),
             QoS::AtLeastOnce => AckKind::PubAck,
             QoS::ExactlyOnce => AckKind::PubRec,
         };
         let identifier = arrival.publish.packet_identifier;
-        let identifier = identifier.ok_or(ReasonCode::MalformedPacket)?;
+        let identifier = identifier.ok_or(Fault::NO_IDENTIFIER)?;
         if !self.has_receive_quota(arrival.id, arrival.session, identifier) {
-            return Err(ReasonCode::ReceiveMaximumExceeded);
+            return Err(Fault::RECEIVE_MAXIMUM);
         }
         let reason = Some(ReasonCode::PayloadFormatInvalid);
         self.acknowledge(
@@ -104,7 +108,7 @@ impl Shard {
         expires_at: Nanos,
     ) -> Handled {
         if alias == 0 || alias > self.config.topic_alias_maximum {
-            return Err(ReasonCode::TopicAliasInvalid); // [MQTT5-3.3.2-9]
+            return Err(Fault::TOPIC_ALIAS); // [MQTT5-3.3.2-9]
         }
         let Some(conn) = self.connections.get_mut(arrival.id) else {
             return Ok(Flow::Gone);
@@ -117,7 +121,7 @@ impl Shard {
         }
         let handled = match aliases.get(&alias) {
             Some(topic) => self.on_resolved(arrival, topic, forwarded, expires_at),
-            None => Err(ReasonCode::ProtocolError),
+            None => Err(Fault::protocol("the topic alias was not set up")),
         };
         if let Some(conn) = self.connections.get_mut(arrival.id) {
             conn.aliases = Some(aliases);
@@ -134,7 +138,9 @@ impl Shard {
         expires_at: Nanos,
     ) -> Handled {
         if name.is_empty() {
-            return Err(ReasonCode::ProtocolError);
+            return Err(Fault::protocol(
+                "PUBLISH has neither a topic nor a topic alias",
+            ));
         }
         if self.config.check_payload_format && is_broken(&arrival.publish) {
             return self.on_broken_text(arrival);
@@ -175,9 +181,9 @@ impl Shard {
     ) -> Handled {
         let (id, session) = (arrival.id, arrival.session);
         let identifier = arrival.publish.packet_identifier;
-        let identifier = identifier.ok_or(ReasonCode::MalformedPacket)?;
+        let identifier = identifier.ok_or(Fault::NO_IDENTIFIER)?;
         if !self.has_receive_quota(id, session, identifier) {
-            return Err(ReasonCode::ReceiveMaximumExceeded);
+            return Err(Fault::RECEIVE_MAXIMUM);
         }
         if message.qos == QoS::ExactlyOnce {
             return self.keep_inbound(id, session, identifier, message);
@@ -220,7 +226,7 @@ impl Shard {
             if session.inbound.bytes() + message.record_len() > self.config.queue_bytes.max(1)
                 && !session.inbound.is_empty()
             {
-                return Err(ReasonCode::QuotaExceeded);
+                return Err(Fault::INBOUND_FULL);
             }
             session.inbound.keep(identifier, Stored::new(message));
             self.counters.received += 1;

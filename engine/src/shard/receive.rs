@@ -1,12 +1,11 @@
 //! From bytes to packets: framing, what waits for the rest of a packet, and back-pressure.
 
 use ringbus_protocols::mqtt::connection::{Receiver, check_direction};
-use ringbus_protocols::mqtt::{
-    DecodeError, FixedHeader, Frame, Packet, PacketType, PingResp, Publish, ReasonCode, frame,
-};
+use ringbus_protocols::mqtt::{FixedHeader, Frame, Packet, PacketType, PingResp, Publish, frame};
 
 use super::Shard;
 use super::connection::{Blocker, Flow};
+use super::fault::Fault;
 use super::publish::Arrival;
 use crate::base::limits::CONNECT_BYTES_MAX;
 use crate::base::{ConnId, SessionId, ShardId};
@@ -16,7 +15,7 @@ const SPARE_BACKLOG_BYTES_MAX: usize = 64 << 10;
 const SPARE_BACKLOGS_MAX: usize = 64;
 
 /// How a packet ended the connection, or let it go on.
-pub(super) type Handled = Result<Flow, ReasonCode>;
+pub(super) type Handled = Result<Flow, Fault>;
 
 /// Where reading stopped.
 struct Stopped {
@@ -187,13 +186,13 @@ impl Shard {
                     }
                     handled
                 }
-                Err(error) => Err(error.reason()),
+                Err(error) => Err(error.into()),
             };
             match handled {
                 Ok(Flow::Continue) => {}
                 Ok(flow) => break Stopped { taken, flow },
-                Err(reason) => {
-                    self.fault(id, reason, rest);
+                Err(fault) => {
+                    self.fault(id, fault, rest);
                     break Stopped {
                         taken,
                         flow: Flow::Gone,
@@ -232,14 +231,13 @@ impl Shard {
                 memo: &memo,
             }) {
                 Ok(arrival) => self.on_publish(&arrival),
-                Err(error) => Err(error.reason()),
+                Err(error) => Err(error.into()),
             };
             self.memos.put_back(id, memo);
             return handled;
         }
-        let reason = |error: DecodeError| error.reason();
-        let packet = Packet::decode(header, body, version).map_err(reason)?;
-        check_direction(&packet, Receiver::Server, version).map_err(reason)?;
+        let packet = Packet::decode(header, body, version)?;
+        check_direction(&packet, Receiver::Server, version)?;
         self.on_other_packet(id, session, &packet)
     }
 
@@ -254,7 +252,7 @@ impl Shard {
             Packet::PingReq(_) => self.on_pingreq(id),
             Packet::Disconnect(disconnect) => self.on_disconnect(id, session, disconnect),
             // A second CONNECT, an AUTH without an exchange, and what only servers send.
-            _ => Err(ReasonCode::ProtocolError),
+            _ => Err(Fault::protocol("the packet is not allowed here")),
         }
     }
 

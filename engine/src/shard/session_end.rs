@@ -1,8 +1,10 @@
 //! How connections and sessions end, and what that publishes.
 
-use ringbus_protocols::mqtt::{Disconnect, Packet, Properties, ReasonCode, Version};
+use ringbus_protocols::mqtt::{Disconnect, ReasonCode, Version};
 
 use super::connection::Flow;
+use super::explain::put_disconnect;
+use super::fault::Fault;
 use super::receive::Handled;
 use super::{Closing, Output, Shard};
 use crate::base::{ConnId, Nanos, SessionId};
@@ -21,7 +23,10 @@ impl Shard {
         };
         if let Some(seconds) = disconnect.properties.session_expiry_interval() {
             if held.expiry_seconds == 0 && seconds > 0 {
-                return Err(ReasonCode::ProtocolError); // [MQTT5-3.14.2-2]
+                // [MQTT5-3.14.2-2]
+                return Err(Fault::protocol(
+                    "a session that was to end with its connection cannot be kept",
+                ));
             }
             held.expiry_seconds = seconds.min(self.config.session_expiry_max);
         }
@@ -32,32 +37,29 @@ impl Shard {
     }
 
     /// The peer broke the rules, at the packet with which `bytes` start.
-    pub(super) fn fault(&mut self, id: ConnId, reason: ReasonCode, bytes: &[u8]) {
+    pub(super) fn fault(&mut self, id: ConnId, fault: Fault, bytes: &[u8]) {
         let Some(conn) = self.connections.get(id) else {
             return;
         };
-        tracing::debug!(peer = %conn.peer, reason = reason.name(), "closed a connection");
+        let reason = fault.reason.name();
+        tracing::debug!(peer = %conn.peer, reason, "closed a connection: {}", fault.words);
         if conn.session.is_none() {
-            self.refuse(id, reason, bytes);
+            self.refuse(id, fault, bytes);
         } else {
-            self.close(id, Some(reason), true);
+            self.close(id, Some(fault), true);
         }
     }
 
     /// Ends a connection. A v5 client that had connected is told why [MQTT5-4.13.2-1].
-    pub(super) fn close(&mut self, id: ConnId, reason: Option<ReasonCode>, with_will: bool) {
+    pub(super) fn close(&mut self, id: ConnId, fault: Option<Fault>, with_will: bool) {
         let Some(conn) = self.connections.get_mut(id) else {
             return;
         };
-        if let Some(reason) = reason
+        if let Some(fault) = fault
             && conn.session.is_some()
             && conn.version == Version::V5
         {
-            let disconnect = Disconnect {
-                reason,
-                properties: Properties::default(),
-            };
-            Packet::Disconnect(disconnect).encode(Version::V5, self.outgoing.open(conn));
+            put_disconnect(&mut self.outgoing, conn, fault);
         }
         if let Some(last) = self.lose_connection(id, with_will) {
             self.effects.closed.push(Closing { conn: id, last });

@@ -1,13 +1,13 @@
 //! SUBSCRIBE and UNSUBSCRIBE: local subscribers, and attachments at the owners.
 
 use ringbus_protocols::mqtt::{
-    Packet, PacketIdentifier, Properties, ReasonCode, RetainHandling, SubAck, Subscribe,
-    SubscribeFilter, UnsubAck, Unsubscribe, Version,
+    PacketIdentifier, ReasonCode, RetainHandling, Subscribe, SubscribeFilter, Unsubscribe, Version,
 };
 use ringbus_protocols::topic::TopicFilter;
 
 use super::Shard;
 use super::connection::{Blocker, Flow};
+use super::explain::Answer;
 use super::filters::{PendingSubAck, Subscriber, SubscriptionOptions};
 use super::message::{Attach, Mail};
 use super::receive::Handled;
@@ -166,7 +166,7 @@ impl Shard {
         pending: &[Key],
     ) {
         if pending.is_empty() {
-            self.send_suback(id, identifier, &reasons);
+            self.send_reasons(id, Answer::SubAck, identifier, &reasons);
             return;
         }
         let waiting = PendingSubAck {
@@ -208,26 +208,9 @@ impl Shard {
                 continue;
             }
             if let Some(done) = self.subacks.remove(waiter) {
-                self.send_suback(done.conn, done.identifier, &done.reasons);
+                self.send_reasons(done.conn, Answer::SubAck, done.identifier, &done.reasons);
             }
         }
-    }
-
-    fn send_suback(&mut self, id: ConnId, identifier: PacketIdentifier, reasons: &[ReasonCode]) {
-        let Some(conn) = self.connections.get_mut(id) else {
-            return;
-        };
-        let version = conn.version;
-        let codes: Vec<u8> = reasons
-            .iter()
-            .map(|&reason| wire_code(reason, version))
-            .collect();
-        let suback = SubAck {
-            packet_identifier: identifier,
-            properties: Properties::default(),
-            reasons: &codes,
-        };
-        Packet::SubAck(suback).encode(version, self.outgoing.open(conn));
     }
 
     pub(super) fn on_unsubscribe(
@@ -239,20 +222,12 @@ impl Shard {
         if let Some(blocker) = self.attach_blocker() {
             return Ok(Flow::Pause(blocker));
         }
-        let mut codes = Vec::new();
+        let mut reasons = Vec::new();
         for filter in unsubscribe.filters() {
-            codes.push(self.unsubscribe_one(session, filter) as u8);
+            reasons.push(self.unsubscribe_one(session, filter));
         }
-        let Some(conn) = self.connections.get_mut(id) else {
-            return Ok(Flow::Gone);
-        };
-        let version = conn.version;
-        let unsuback = UnsubAck {
-            packet_identifier: unsubscribe.packet_identifier,
-            properties: Properties::default(),
-            reasons: &codes,
-        };
-        Packet::UnsubAck(unsuback).encode(version, self.outgoing.open(conn));
+        let identifier = unsubscribe.packet_identifier;
+        self.send_reasons(id, Answer::UnsubAck, identifier, &reasons);
         Ok(Flow::Continue)
     }
 
@@ -322,7 +297,7 @@ fn granted(wanted: &SubscribeFilter<'_>) -> ReasonCode {
 }
 
 /// v3.1.1 knows one failure [MQTT311-3.9.3-2], v3.1 none: it is told the same.
-fn wire_code(reason: ReasonCode, version: Version) -> u8 {
+pub(super) fn wire_code(reason: ReasonCode, version: Version) -> u8 {
     const FAILURE: u8 = 0x80;
     let code = reason as u8;
     if version == Version::V5 || code < FAILURE {

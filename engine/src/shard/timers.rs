@@ -6,9 +6,8 @@
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
-use ringbus_protocols::mqtt::ReasonCode;
-
 use super::Shard;
+use super::fault::Fault;
 use crate::base::{ConnId, Nanos, SessionId};
 
 /// The wake-up times.
@@ -100,7 +99,7 @@ impl Shard {
             return;
         }
         // [MQTT311-3.1.2-24] [MQTT5-3.1.2-22]
-        self.close(id, Some(ReasonCode::KeepAliveTimeout), true);
+        self.close(id, Some(Fault::KEEP_ALIVE), true);
     }
 
     fn on_session_timer(&mut self, id: SessionId, at: Nanos) {

@@ -14,6 +14,7 @@ mod keep_alive;
 mod malformed;
 mod publish;
 mod qos;
+mod reasons;
 mod retained;
 mod retained_limits;
 mod sessions;

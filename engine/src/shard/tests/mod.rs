@@ -3,6 +3,7 @@
 mod expiry;
 mod payload_format;
 mod queues;
+mod reasons;
 mod retained;
 mod runs;
 mod sessions;
@@ -153,6 +154,16 @@ impl Net {
 
     /// What came since the last call, a word for each packet.
     fn read(&mut self, socket: usize, version: Version) -> Vec<String> {
+        self.read_with(socket, version, word)
+    }
+
+    /// What came since the last call, as `see` sees each packet.
+    fn read_with<T>(
+        &mut self,
+        socket: usize,
+        version: Version,
+        see: impl Fn(&Packet<'_>) -> T,
+    ) -> Vec<T> {
         let bytes = std::mem::take(&mut self.sockets[socket].received);
         let mut rest = &bytes[..];
         let mut words = Vec::new();
@@ -165,8 +176,8 @@ impl Net {
             else {
                 panic!("the shard sends whole packets");
             };
-            words.push(word(
-                &Packet::decode(header, body, version).expect("valid packets"),
+            words.push(see(
+                &Packet::decode(header, body, version).expect("valid packets")
             ));
             rest = &rest[length..];
         }

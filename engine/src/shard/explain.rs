@@ -1,0 +1,176 @@
+//! Packets that tell the client what was wrong: DISCONNECT, a CONNACK that refuses, and
+//! acknowledgements that fail. The Reason String is left out where the client does not want it or
+//! the packet would be larger than it takes.
+
+use ringbus_protocols::mqtt::{
+    Ack, ConnAck, Connect, Disconnect, Packet, Properties, PropertiesBuf, Property, ReasonCode,
+    SubAck, UnsubAck, Version,
+};
+
+use super::Shard;
+use super::connection::{AckKind, Connection, Outgoing, PendingAck};
+use super::fault::{Fault, words_for};
+use super::subscribe::wire_code;
+use crate::base::ConnId;
+
+/// What a list of reasons answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Answer {
+    SubAck,
+    UnsubAck,
+}
+
+impl Shard {
+    /// Refuses a connection that has no session yet. `bytes` start at the offending packet: a
+    /// CONNECT of a known shape is answered, anything else just closed [MQTT5-4.13.1-1].
+    pub(super) fn refuse(&mut self, id: ConnId, fault: Fault, bytes: &[u8]) {
+        let Some(conn) = self.connections.get_mut(id) else {
+            return;
+        };
+        if let Some(refusal) = Connect::refusal(bytes, fault.reason) {
+            let out = self.outgoing.open(conn);
+            let bytes_max = refusal.maximum_packet_size.unwrap_or(u32::MAX);
+            let words = refusal.version.is_v5().then_some(fault.words);
+            put_explained(out, bytes_max, words, |out, properties| {
+                let connack = ConnAck {
+                    session_present: false,
+                    reason: fault.reason,
+                    properties,
+                };
+                connack.encode(refusal.version, out);
+            });
+        }
+        self.close(id, None, false);
+    }
+
+    /// Answers each topic filter of a SUBSCRIBE or UNSUBSCRIBE.
+    pub(super) fn send_reasons(
+        &mut self,
+        id: ConnId,
+        answer: Answer,
+        packet_identifier: ringbus_protocols::mqtt::PacketIdentifier,
+        reasons: &[ReasonCode],
+    ) {
+        let Some(conn) = self.connections.get_mut(id) else {
+            return;
+        };
+        let version = conn.version;
+        let codes: Vec<u8> = reasons.iter().map(|&r| wire_code(r, version)).collect();
+        let failed = reasons.iter().find(|reason| reason.is_error());
+        let words = failed.map(|&reason| words_for(reason));
+        let words = words.filter(|_| conn.wants_reasons());
+        let bytes_max = conn.max_packet_size;
+        let out = self.outgoing.open(conn);
+        let was_put = put_explained(out, bytes_max, words, |out, properties| {
+            let reasons = &codes[..];
+            let packet = match answer {
+                Answer::SubAck => Packet::SubAck(SubAck {
+                    packet_identifier,
+                    properties,
+                    reasons,
+                }),
+                Answer::UnsubAck => Packet::UnsubAck(UnsubAck {
+                    packet_identifier,
+                    properties,
+                    reasons,
+                }),
+            };
+            packet.encode(version, out);
+        });
+        // The client waits for an answer that it would not take [MQTT5-3.1.2-24].
+        if !was_put {
+            self.close(id, Some(Fault::ANSWER_TOO_LARGE), true);
+        }
+    }
+}
+
+/// Appends the DISCONNECT that tells a v5 client why.
+pub(super) fn put_disconnect(outgoing: &mut Outgoing, conn: &mut Connection, fault: Fault) {
+    let bytes_max = conn.max_packet_size;
+    let out = outgoing.open(conn);
+    // Allowed whatever Request Problem Information says [MQTT5-3.1.2-29].
+    put_explained(out, bytes_max, Some(fault.words), |out, properties| {
+        let disconnect = Disconnect {
+            reason: fault.reason,
+            properties,
+        };
+        disconnect.encode(Version::V5, out);
+    });
+}
+
+/// Appends an acknowledgement.
+#[inline]
+pub(super) fn put_ack(
+    outgoing: &mut Outgoing,
+    conn: &mut Connection,
+    ack: PendingAck,
+    reason: ReasonCode,
+) {
+    let words = failure_words(conn, reason);
+    let (version, bytes_max) = (conn.version, conn.max_packet_size);
+    put_explained(outgoing.open(conn), bytes_max, words, |out, properties| {
+        let body = Ack {
+            packet_identifier: ack.identifier,
+            reason,
+            properties,
+        };
+        let packet = match ack.kind {
+            AckKind::PubAck => Packet::PubAck(body),
+            AckKind::PubRec => Packet::PubRec(body),
+            AckKind::PubComp => Packet::PubComp(body),
+        };
+        packet.encode(version, out);
+    });
+}
+
+/// Appends a PUBREL that answers a PUBREC.
+pub(super) fn put_pubrel_reason(
+    outgoing: &mut Outgoing,
+    conn: &mut Connection,
+    packet_identifier: ringbus_protocols::mqtt::PacketIdentifier,
+    reason: ReasonCode,
+) {
+    let words = failure_words(conn, reason);
+    let (version, bytes_max) = (conn.version, conn.max_packet_size);
+    put_explained(outgoing.open(conn), bytes_max, words, |out, properties| {
+        let body = Ack {
+            packet_identifier,
+            reason,
+            properties,
+        };
+        Packet::PubRel(body).encode(version, out);
+    });
+}
+
+#[inline]
+fn failure_words(conn: &Connection, reason: ReasonCode) -> Option<&'static str> {
+    (reason.is_error() && conn.wants_reasons()).then(|| words_for(reason))
+}
+
+/// Appends a packet with a Reason String, or without if it would be too large with it
+/// [MQTT5-3.2.2-19] [MQTT5-3.4.2-2] [MQTT5-3.14.2-3]. False if it is too large in any case: then
+/// nothing is sent [MQTT5-3.1.2-24].
+#[inline]
+fn put_explained(
+    out: &mut Vec<u8>,
+    bytes_max: u32,
+    words: Option<&'static str>,
+    encode: impl Fn(&mut Vec<u8>, Properties<'_>),
+) -> bool {
+    let start = out.len();
+    if let Some(words) = words {
+        let mut properties = PropertiesBuf::new();
+        properties.push(Property::ReasonString(words));
+        encode(out, properties.as_properties());
+        if out.len() - start <= bytes_max as usize {
+            return true;
+        }
+        out.truncate(start);
+    }
+    encode(out, Properties::default());
+    let fits = out.len() - start <= bytes_max as usize;
+    if !fits {
+        out.truncate(start);
+    }
+    fits
+}
