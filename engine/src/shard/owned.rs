@@ -65,6 +65,7 @@ impl Partition {
 
     /// A shard no longer wants a filter under that key.
     pub(super) fn detach(&mut self, filter: &str, home: ShardId, local: Key) {
+        self.epoch += 1;
         let slot = self
             .trie
             .get(filter)
