@@ -3,9 +3,11 @@
 
 mod hello;
 mod received;
+mod wire;
 
 pub use hello::{Hello, Last};
 pub use received::{Message, Received};
+pub use wire::Wire;
 
 use crate::broker::{Broker, DEADLINE};
 use ringbus_protocols::mqtt::{
@@ -14,16 +16,16 @@ use ringbus_protocols::mqtt::{
     Version, frame,
 };
 use std::collections::VecDeque;
-use std::io::{ErrorKind, Read, Write};
-use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::io::{ErrorKind, Write};
+use std::net::{SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
 /// Larger than any packet a test receives.
 const PACKET_BYTES_MAX: u32 = 64 << 20;
 
-/// A network connection that speaks MQTT.
-pub struct Client {
-    stream: TcpStream,
+/// A network connection that speaks MQTT: over TCP, or over a wire of the simulator.
+pub struct Client<W = TcpStream> {
+    wire: W,
     version: Version,
     input: Vec<u8>,
     /// Read already, while something else was waited for.
@@ -39,14 +41,7 @@ impl Client {
         let stream = TcpStream::connect(address).expect("the broker accepts");
         stream.set_nodelay(true).expect("nodelay");
         stream.set_read_timeout(Some(DEADLINE)).expect("a timeout");
-        Client {
-            stream,
-            version,
-            input: Vec::new(),
-            inbox: VecDeque::new(),
-            next_packet_identifier: 0,
-            held: None,
-        }
+        Client::over(stream, version)
     }
 
     /// Connects with a clean session and no keep alive.
@@ -60,6 +55,59 @@ impl Client {
         client.send_bytes(&hello.encode());
         let present = client.connected(|connack| connack.session_present);
         (client, present)
+    }
+
+    /// Sends what the socket takes without waiting for long; how many bytes that was.
+    pub fn send_some(&mut self, bytes: &[u8]) -> usize {
+        let patience = Some(Duration::from_millis(500));
+        self.wire.set_write_timeout(patience).expect("a timeout");
+        let sent = self.wire.write(bytes).unwrap_or(0);
+        self.wire.set_write_timeout(None).expect("no timeout");
+        sent
+    }
+
+    /// The connection itself, for what this client does not do.
+    pub fn stream(&self) -> &TcpStream {
+        &self.wire
+    }
+
+    /// Waits at most this long for a packet; `None` after that, or when the connection ended.
+    pub fn receive_within(&mut self, time: Duration) -> Option<Received> {
+        self.wire.set_read_timeout(Some(time)).expect("a timeout");
+        let received = self
+            .inbox
+            .pop_front()
+            .or_else(|| self.read_packet_or_time_out());
+        self.wire
+            .set_read_timeout(Some(DEADLINE))
+            .expect("a timeout");
+        received
+    }
+
+    fn read_packet_or_time_out(&mut self) -> Option<Received> {
+        let end = Instant::now() + self.wire.read_timeout().expect("a socket")?;
+        loop {
+            if let Some(received) = self.take_packet() {
+                return Some(received);
+            }
+            if Instant::now() >= end || !matches!(self.read_bytes(), Ok(1..)) {
+                return None;
+            }
+        }
+    }
+}
+
+impl<W: Wire> Client<W> {
+    /// A client on a connection on which nothing was said yet.
+    pub fn over(wire: W, version: Version) -> Client<W> {
+        Client {
+            wire,
+            version,
+            input: Vec::new(),
+            inbox: VecDeque::new(),
+            next_packet_identifier: 0,
+            held: None,
+        }
     }
 
     /// Waits for a successful CONNACK and reads something of it.
@@ -155,7 +203,7 @@ impl Client {
             held.extend_from_slice(bytes);
             return;
         }
-        match self.stream.write_all(bytes) {
+        match self.wire.send(bytes) {
             Ok(()) => {}
             Err(error) if is_close(error.kind()) => {}
             Err(error) => panic!("cannot send: {error}"),
@@ -178,19 +226,9 @@ impl Client {
         self.send_bytes(&held);
     }
 
-    /// Sends what the socket takes without waiting for long; how many bytes that was.
-    pub fn send_some(&mut self, bytes: &[u8]) -> usize {
-        let patience = Some(Duration::from_millis(500));
-        self.stream.set_write_timeout(patience).expect("a timeout");
-        let sent = self.stream.write(bytes).unwrap_or(0);
-        self.stream.set_write_timeout(None).expect("no timeout");
-        sent
-    }
-
     /// Says that nothing more will be sent; answers can still come.
     pub fn finish_sending(&mut self) {
-        // Not connected any more: the broker was faster.
-        let _ = self.stream.shutdown(Shutdown::Write);
+        self.wire.finish_sending();
     }
 
     /// Reads until the connection ends; the bytes that were not looked at yet.
@@ -426,6 +464,7 @@ impl Client {
     /// Checks that no message came. Two rounds: what reached the shard before the first PINGREQ
     /// was handled is sent before the second PINGRESP.
     pub fn expect_nothing(&mut self) {
+        self.wire.settle();
         for _ in 0..2 {
             self.ping();
         }
@@ -450,46 +489,14 @@ impl Client {
     }
 
     /// Ends the network connection without a word.
-    pub fn cut(self) {
-        self.stream
-            .shutdown(Shutdown::Both)
-            .expect("an open socket");
-    }
-
-    /// The connection itself, for what this client does not do.
-    pub fn stream(&self) -> &TcpStream {
-        &self.stream
+    pub fn cut(mut self) {
+        self.wire.cut();
     }
 
     /// A packet identifier that no packet of this client had before.
     pub fn new_packet_identifier(&mut self) -> PacketIdentifier {
         self.next_packet_identifier += 1;
         PacketIdentifier::new(self.next_packet_identifier).expect("above zero")
-    }
-
-    /// Waits at most this long for a packet; `None` after that, or when the connection ended.
-    pub fn receive_within(&mut self, time: Duration) -> Option<Received> {
-        self.stream.set_read_timeout(Some(time)).expect("a timeout");
-        let received = self
-            .inbox
-            .pop_front()
-            .or_else(|| self.read_packet_or_time_out());
-        self.stream
-            .set_read_timeout(Some(DEADLINE))
-            .expect("a timeout");
-        received
-    }
-
-    fn read_packet_or_time_out(&mut self) -> Option<Received> {
-        let end = Instant::now() + self.stream.read_timeout().expect("a socket")?;
-        loop {
-            if let Some(received) = self.take_packet() {
-                return Some(received);
-            }
-            if Instant::now() >= end || !matches!(self.read_bytes(), Ok(1..)) {
-                return None;
-            }
-        }
     }
 
     /// `None` at the end of the connection; a reset counts as an end.
@@ -511,14 +518,14 @@ impl Client {
                 // A debugger, or a machine that was suspended.
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 Err(error) if is_close(error.kind()) => return None,
-                Err(error) => panic!("nothing came in {DEADLINE:?}: {error} {:?}", self.inbox),
+                Err(error) => panic!("nothing came: {error} {:?}", self.inbox),
             }
         }
     }
 
     fn read_bytes(&mut self) -> std::io::Result<usize> {
         let mut buffer = [0; 64 * 1024];
-        let length = self.stream.read(&mut buffer)?;
+        let length = self.wire.receive(&mut buffer)?;
         self.input.extend_from_slice(&buffer[..length]);
         Ok(length)
     }

@@ -1,6 +1,6 @@
 //! Single statements that no other test happens to ask for.
 
-use crate::{BOTH, three_seconds_pass};
+use crate::BOTH;
 use ringbus_protocols::mqtt::{
     Packet, PacketType, Properties, PropertiesBuf, Property, Publish, QoS, Version,
 };
@@ -147,25 +147,6 @@ fn mqtt_3_10_4_3_a_delivery_that_has_begun_outlives_its_subscription() {
             client.disconnect();
             Client::open(&broker, version, "leaver").disconnect();
         }
-    }
-    broker.stop();
-}
-
-/// `[MQTT5-4.1.0-1]` `[MQTT311-4.1.0-2]`
-#[test]
-fn mqtt_4_1_0_1_a_session_lasts_as_long_as_its_connection() {
-    let broker = Broker::start();
-    let short = Hello::new(Version::V5, "short").with(Property::SessionExpiryInterval(1));
-    let zero = Hello::new(Version::V5, "zero");
-    let clean = Hello::new(Version::V3_1_1, "clean");
-    let mut clients = [short, zero, clean].map(|hello| Client::hello(&broker, &hello).0);
-    for client in &mut clients {
-        client.subscribe("still/here", ONE);
-    }
-    three_seconds_pass(&broker);
-    Client::open(&broker, Version::V5, "publisher").publish("still/here", "yes", ONE, false);
-    for client in &mut clients {
-        client.expect("still/here", "yes", ONE, false);
     }
     broker.stop();
 }

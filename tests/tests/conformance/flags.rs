@@ -4,21 +4,6 @@ use ringbus_protocols::mqtt::{Packet, PropertiesBuf, Property, Publish, QoS, Rea
 use ringbus_tests::broker::Broker;
 use ringbus_tests::client::{Client, Hello};
 
-#[test]
-fn max_session_expiry_bounds_what_a_client_asks_for_and_says_so() {
-    let broker = Broker::start_with(&["--max-session-expiry", "1s"]);
-    let mut hello = Hello::new(Version::V5, "asks").with(Property::SessionExpiryInterval(60));
-    hello.clean_start = false;
-    let mut client = Client::raw(broker.address(), Version::V5);
-    client.send_bytes(&hello.encode());
-    let told = client.connected(|connack| connack.properties.session_expiry_interval());
-    assert_eq!(told, Some(1));
-    client.disconnect();
-    crate::three_seconds_pass(&broker);
-    assert!(!Client::hello(&broker, &hello).1, "expired too late");
-    broker.stop();
-}
-
 /// `[MQTT311-3.1.2-2]`
 #[test]
 fn versions_refuses_the_others_in_their_own_words() {

@@ -272,24 +272,3 @@ fn mqtt311_3_3_5_1_overlapping_subscriptions_give_one_copy_with_the_highest_qos(
     client.expect_nothing();
     broker.stop();
 }
-
-/// `[MQTT5-3.3.2-5]` `[MQTT5-3.3.2-6]`
-#[test]
-fn mqtt5_3_3_2_3_3_message_expiry_counts_the_wait_and_drops_what_is_too_old() {
-    let broker = Broker::start();
-    let hello = Hello::persistent(Version::V5, "away");
-    let (mut away, _) = Client::hello(&broker, &hello);
-    away.subscribe("expiry/#", QoS::AtLeastOnce);
-    away.disconnect();
-    let mut publisher = Client::open(&broker, Version::V5, "publisher");
-    publisher.publish_expiring("expiry/short", 1);
-    publisher.publish_expiring("expiry/long", 100);
-    crate::three_seconds_pass(&broker);
-    let (mut away, _) = Client::hello(&broker, &hello);
-    let long = away.message();
-    assert_eq!(long.topic, "expiry/long");
-    let left = long.message_expiry_interval.expect("it still expires");
-    assert!((90..=98).contains(&left), "{left} seconds left");
-    away.expect_nothing();
-    broker.stop();
-}

@@ -108,22 +108,6 @@ fn mqtt5_3_1_2_11_2_without_an_expiry_interval_a_session_ends_with_its_connectio
     broker.stop();
 }
 
-/// `[MQTT5-3.1.2-23]` `[MQTT5-4.1.0-2]`
-#[test]
-fn mqtt5_3_1_2_23_a_session_expires_after_its_interval() {
-    let broker = Broker::start();
-    let mut hello = Hello::new(Version::V5, "expires").with(Property::SessionExpiryInterval(1));
-    hello.clean_start = false;
-    let (client, _) = Client::hello(&broker, &hello);
-    client.disconnect();
-    let (client, present) = Client::hello(&broker, &hello);
-    assert!(present, "expired too early");
-    client.disconnect();
-    crate::three_seconds_pass(&broker);
-    assert!(!Client::hello(&broker, &hello).1, "expired too late");
-    broker.stop();
-}
-
 /// `[MQTT5-4.1.0-2]` `[MQTT5-4.13.1-1]`
 #[test]
 fn mqtt5_3_14_2_2_2_disconnect_changes_the_expiry_interval_but_not_from_zero() {

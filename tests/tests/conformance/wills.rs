@@ -114,48 +114,6 @@ fn mqtt5_3_1_3_2_will_properties_are_passed_on() {
     broker.stop();
 }
 
-fn delayed(seconds: u32) -> Hello {
-    let mut hello =
-        Hello::persistent(Version::V5, "mortal").with_will("will/t", "late", ONE, false);
-    let will = hello.will.as_mut().expect("just set");
-    will.properties.push(Property::WillDelayInterval(seconds));
-    hello
-}
-
-/// `[MQTT5-3.1.3-9]`
-#[test]
-fn mqtt5_3_1_3_9_a_reconnect_within_the_will_delay_cancels_the_will() {
-    let broker = Broker::start();
-    let mut watcher = watcher(&broker);
-    Client::hello(&broker, &delayed(2)).0.cut();
-    let (back, present) = Client::hello(&broker, &Hello::persistent(Version::V5, "mortal"));
-    assert!(present);
-    crate::three_seconds_pass(&broker);
-    watcher.expect_nothing();
-    back.disconnect();
-    broker.stop();
-}
-
-/// `[MQTT5-3.1.2-8]`
-#[test]
-fn mqtt5_3_1_3_9_a_delayed_will_is_sent_after_its_delay_or_when_the_session_ends() {
-    let broker = Broker::start();
-    let mut watcher = watcher(&broker);
-    let start = std::time::Instant::now();
-    Client::hello(&broker, &delayed(1)).0.cut();
-    watcher.expect("will/t", "late", ONE, false);
-    assert!(
-        start.elapsed().as_millis() >= 900,
-        "sent after {:?}",
-        start.elapsed()
-    );
-    // A clean start ends the session, and the will comes at once.
-    Client::hello(&broker, &delayed(1000)).0.cut();
-    let _clean = Client::open(&broker, Version::V5, "mortal");
-    watcher.expect("will/t", "late", ONE, false);
-    broker.stop();
-}
-
 /// What a client published before it died comes before its will.
 #[test]
 fn a_will_comes_after_the_publishes_of_its_client() {

@@ -5,7 +5,11 @@
 //! A failure says which seed it was and the one command that replays it. More seeds than the test
 //! command runs: `RINGBUS_SIM_SEED=0..100000 cargo test -p ringbus-tests --test simulation seeds`.
 
+mod absence;
+mod delayed_wills;
+mod expiry;
 mod pacing;
+mod silence;
 mod takeovers;
 
 use std::fs;
