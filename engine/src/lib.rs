@@ -1,5 +1,6 @@
 //! The ringbus engine: shards, mailboxes, the topic trie and the drivers that run them.
 
+pub mod auth;
 pub mod base;
 pub mod cli;
 pub mod config;

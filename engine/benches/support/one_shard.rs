@@ -43,6 +43,7 @@ impl OneShard {
             session_expiry_max: u32::MAX,
             receive_maximum: 1_000,
             topic_alias_maximum: 8,
+            mechanisms: Vec::new(),
             pace_us_max: 0,
             partitioner: Arc::new(partitioner),
             hasher,

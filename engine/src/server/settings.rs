@@ -30,6 +30,7 @@ pub(super) fn shard_config(config: &Config, connections_max: usize) -> (Arc<Shar
         session_expiry_max: config.session_expiry_max,
         receive_maximum: RECEIVE_MAXIMUM,
         topic_alias_maximum: TOPIC_ALIAS_MAXIMUM,
+        mechanisms: Vec::new(),
         pace_us_max: config.pace_us_max,
         partitioner: Arc::new(Partitioner::new(config.shards, levels, hasher.clone())),
         hasher,

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use crate::auth::Mechanism;
 use crate::base::Nanos;
 use crate::config::{QueuePolicy, Versions};
 use crate::pubsub::{Partitioner, RetainedQuota};
@@ -35,6 +36,8 @@ pub struct ShardConfig {
     pub receive_maximum: u16,
     /// Topic aliases that a v5 client may set up.
     pub topic_alias_maximum: u16,
+    /// Methods of extended authentication.
+    pub mechanisms: Vec<Arc<dyn Mechanism>>,
     /// The longest paced wait in microseconds; 0 turns pacing off.
     pub pace_us_max: u32,
     /// Which shard owns a topic.
@@ -65,6 +68,7 @@ impl ShardConfig {
             session_expiry_max: u32::MAX,
             receive_maximum: 20,
             topic_alias_maximum: 8,
+            mechanisms: Vec::new(),
             pace_us_max: 0,
             partitioner: Arc::new(Partitioner::new(shards, levels, hasher.clone())),
             hasher,

@@ -5,6 +5,7 @@ use ringbus_protocols::mqtt::{
 };
 
 use super::Shard;
+use super::authenticate::put_authentication;
 use super::connection::{Connection, Flow};
 use super::fault::Fault;
 use super::message::{Handoff, Mail};
@@ -26,14 +27,22 @@ impl Shard {
         header: FixedHeader,
         body: &[u8],
     ) -> Handled {
+        if self.connections.get(id).is_some_and(|c| c.auth.is_some()) {
+            return self.on_packet_before_connack(id, header, body);
+        }
         if header.packet_type != PacketType::Connect {
             return Err(Fault::FIRST_IS_NOT_CONNECT);
         }
         let connect = Connect::decode(header, body)?;
-        self.on_connect(id, &connect)
+        self.on_connect(id, &connect, (header, body))
     }
 
-    fn on_connect(&mut self, id: ConnId, connect: &Connect<'_>) -> Handled {
+    fn on_connect(
+        &mut self,
+        id: ConnId,
+        connect: &Connect<'_>,
+        packet: (FixedHeader, &[u8]),
+    ) -> Handled {
         let Some(conn) = self.connections.get_mut(id) else {
             return Ok(Flow::Gone);
         };
@@ -44,10 +53,10 @@ impl Shard {
         if self.config.check_payload_format && connect.will.as_ref().is_some_and(is_broken_will) {
             return Err(Fault::WILL_NOT_TEXT);
         }
-        if connect.properties.authentication_method().is_some() {
-            return Err(Fault::AUTHENTICATION_METHOD);
+        let has_method = connect.properties.authentication_method().is_some();
+        if has_method {
+            self.mechanism(connect)?;
         }
-        let mut assigned = None;
         if connect.client_id.is_empty() {
             // [MQTT311-3.1.3-8]: without an identifier there is nothing to come back to.
             let may_assign = match connect.version {
@@ -58,15 +67,29 @@ impl Shard {
             if !may_assign {
                 return Err(Fault::NO_CLIENT_ID);
             }
-            assigned = Some(self.assign_client_id());
         } else {
             let home = self.home_of(connect.client_id);
             if home != self.id {
                 return Ok(Flow::Handoff(home));
             }
         }
+        match has_method {
+            true => self.on_connect_with_method(id, connect, packet),
+            false => self.admit(id, connect, &[]),
+        }
+    }
+
+    /// The client is who it says: it gets its session. `data` goes along in CONNACK.
+    pub(super) fn admit(&mut self, id: ConnId, connect: &Connect<'_>, data: &[u8]) -> Handled {
+        let assigned = connect
+            .client_id
+            .is_empty()
+            .then(|| self.assign_client_id());
         let client_id = assigned.as_deref().unwrap_or(connect.client_id);
-        let properties = self.connack_properties(connect, assigned.as_deref());
+        let mut properties = self.connack_properties(connect, assigned.as_deref());
+        if let Some(conn) = self.connections.get(id) {
+            put_authentication(&mut properties, conn, data); // [MQTT5-4.12.0-5]
+        }
         let mut connack = ConnAck {
             session_present: false,
             reason: ReasonCode::Success,

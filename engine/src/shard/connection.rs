@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 use ringbus_protocols::mqtt::{PacketIdentifier, ReasonCode, Version};
 
 use super::Output;
+use super::authenticate::Authentication;
 use crate::base::limits::{POOLED_OUTPUT_BYTES_MAX, POOLED_OUTPUTS_MAX};
 use crate::base::{ConnId, Nanos, Peer, SessionId, ShardId, Socket};
 
@@ -40,6 +41,8 @@ pub(super) struct Connection {
     pub(super) problem_information: bool,
     pub(super) aliases: Option<Box<Aliases>>,
     pub(super) acks: AckQueue,
+    /// If CONNECT named an authentication method.
+    pub(super) auth: Option<Box<Authentication>>,
 }
 
 /// Topic aliases that the client set up.
@@ -68,6 +71,7 @@ impl Connection {
             problem_information: true,
             aliases: None,
             acks: AckQueue::default(),
+            auth: None,
         }
     }
 

@@ -4,7 +4,7 @@
 
 use ringbus_protocols::mqtt::{
     Ack, ConnAck, Connect, Disconnect, Packet, Properties, PropertiesBuf, Property, ReasonCode,
-    SubAck, UnsubAck, Version,
+    Refusal, SubAck, UnsubAck, Version,
 };
 
 use super::Shard;
@@ -27,7 +27,15 @@ impl Shard {
         let Some(conn) = self.connections.get_mut(id) else {
             return;
         };
-        if let Some(refusal) = Connect::refusal(bytes, fault.reason) {
+        // In an exchange it is the CONNECT before that is answered [MQTT5-4.12.0-4].
+        let refusal = match conn.auth {
+            Some(_) => Some(Refusal {
+                version: conn.version,
+                maximum_packet_size: Some(conn.max_packet_size),
+            }),
+            None => Connect::refusal(bytes, fault.reason),
+        };
+        if let Some(refusal) = refusal {
             let out = self.outgoing.open(conn);
             let bytes_max = refusal.maximum_packet_size.unwrap_or(u32::MAX);
             let words = refusal.version.is_v5().then_some(fault.words);

@@ -35,6 +35,10 @@ impl Fault {
         ReasonCode::BadAuthenticationMethod,
         "the authentication method is not known",
     );
+    pub(super) const NOT_AUTHENTICATED: Self =
+        Self::new(ReasonCode::NotAuthorized, "authentication failed");
+    pub(super) const CONNECT_TIME: Self =
+        Self::new(ReasonCode::NotAuthorized, "authentication took too long");
     pub(super) const WILL_NOT_TEXT: Self = Self::new(
         ReasonCode::PayloadFormatInvalid,
         "the will is marked as text and is not UTF-8",

@@ -11,6 +11,7 @@
 //! 5. the effects, and one send per dirty connection.
 
 mod acks;
+mod authenticate;
 mod config;
 mod connect;
 mod connection;

@@ -180,7 +180,7 @@ impl Shard {
                     let handled = self.on_packet(id, header, body, &rest[..length]);
                     if handled == Ok(Flow::Continue) {
                         taken += length;
-                        if header.packet_type == PacketType::Connect {
+                        if matches!(header.packet_type, PacketType::Connect | PacketType::Auth) {
                             bytes_max = self.packet_bytes_max(id);
                         }
                     }
@@ -251,7 +251,8 @@ impl Shard {
             Packet::Unsubscribe(unsubscribe) => self.on_unsubscribe(id, session, unsubscribe),
             Packet::PingReq(_) => self.on_pingreq(id),
             Packet::Disconnect(disconnect) => self.on_disconnect(id, session, disconnect),
-            // A second CONNECT, an AUTH without an exchange, and what only servers send.
+            Packet::Auth(auth) => self.on_auth(id, auth),
+            // A second CONNECT, and what only servers send.
             _ => Err(Fault::protocol("the packet is not allowed here")),
         }
     }

@@ -98,6 +98,10 @@ impl Shard {
             self.arm_connection(id);
             return;
         }
+        if conn.session.is_none() {
+            self.refuse(id, Fault::CONNECT_TIME, &[]);
+            return;
+        }
         // [MQTT311-3.1.2-24] [MQTT5-3.1.2-22]
         self.close(id, Some(Fault::KEEP_ALIVE), true);
     }

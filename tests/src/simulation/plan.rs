@@ -136,6 +136,7 @@ impl Plan {
             session_expiry_max: u32::MAX,
             receive_maximum: *chance.pick(&[1, 4, 100]),
             topic_alias_maximum: *chance.pick(&[0, 2, 8]),
+            mechanisms: Vec::new(),
             pace_us_max: *chance.pick(&[0, 0, 20, 800]),
             partitioner: Arc::new(Partitioner::new(self.shards, levels, hasher.clone())),
             hasher,

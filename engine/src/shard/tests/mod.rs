@@ -1,5 +1,6 @@
 //! Shards in one thread, fed by hand.
 
+mod authentication;
 mod expiry;
 mod payload_format;
 mod queues;
@@ -33,6 +34,9 @@ struct Net {
     now: Nanos,
     sockets: Vec<Line>,
 }
+
+/// Something done with a client's connection.
+type Act = fn(&mut Net, usize);
 
 /// The client's end of a connection.
 #[derive(Default)]

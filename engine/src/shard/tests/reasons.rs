@@ -46,8 +46,7 @@ fn properties(all: &[Property<'_>]) -> PropertiesBuf {
 const TIGHT: Property<'static> = Property::MaximumPacketSize(24);
 
 /// Every way in which the server ends a connection by itself: what to do, to which client.
-#[expect(clippy::type_complexity, reason = "a table of functions")]
-const ENDS: &[(&str, ReasonCode, fn(&mut Net, usize))] = &[
+const ENDS: &[(&str, ReasonCode, Act)] = &[
     (
         "a malformed packet",
         ReasonCode::MalformedPacket,
