@@ -131,6 +131,21 @@ pub struct ServeFlags {
     )]
     pub queue_bytes: Option<String>,
 
+    /// Topic aliases per MQTT 5 connection, each way
+    ///
+    /// So many may a client set up; and if it takes some, the first topics it
+    /// is sent get so many at most. 0 turns them off.
+    ///
+    /// Example: ringbus --topic-alias-max 1000
+    #[arg(
+        long,
+        value_name = "N",
+        env = "RINGBUS_TOPIC_ALIAS_MAX",
+        default_value = "64"
+    )]
+    #[arg(allow_negative_numbers = true, help_heading = "Limits")]
+    pub topic_alias_max: String,
+
     /// Time for a new connection to send its CONNECT
     ///
     /// Example: ringbus --connect-timeout 5s

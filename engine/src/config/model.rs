@@ -51,6 +51,8 @@ pub struct Config {
     pub retained_messages_max: usize,
     /// Bytes of retained messages of all topics; `usize::MAX`: no bound.
     pub retained_bytes_max: usize,
+    /// Topic aliases per connection, each way.
+    pub topic_alias_max: u16,
     /// From accept to a complete CONNECT.
     pub connect_timeout: Duration,
     /// Seconds that a session outlives its connection at most; `u32::MAX`: for ever.
@@ -164,6 +166,7 @@ impl Config {
             queue_policy: reader.one_of("queue-policy", &flags.queue_policy, &QUEUE_POLICIES)?,
             retained_messages_max: reader.retained_messages_max()?,
             retained_bytes_max: reader.retained_bytes_max()?,
+            topic_alias_max: reader.topic_alias_max()?,
             connect_timeout: reader.duration(
                 "connect-timeout",
                 &flags.connect_timeout,
@@ -374,6 +377,12 @@ impl Reader<'_> {
             return Err(self.fail(flag, text, problem));
         }
         Ok(bytes)
+    }
+
+    fn topic_alias_max(&self) -> Result<u16, ConfigError> {
+        let text = &self.given.flags.topic_alias_max;
+        let count = self.count("topic-alias-max", text, 0, u64::from(u16::MAX))?;
+        Ok(u16::try_from(count).expect("the range ends at 65,535"))
     }
 
     fn pace_us(&self) -> Result<u32, ConfigError> {

@@ -48,6 +48,7 @@ fn defaults_are_loopback_and_one_shard_per_cpu() {
     assert_eq!(config.max_connections, None);
     assert_eq!(config.queue_bytes, 8 << 20);
     assert_eq!(config.connect_timeout, Duration::from_secs(10));
+    assert_eq!(config.topic_alias_max, 64);
     assert_eq!(config.queue_messages, usize::MAX);
     assert_eq!(config.queue_policy, QueuePolicy::DropNewest);
     assert_eq!(config.session_expiry_max, u32::MAX);
@@ -76,6 +77,7 @@ fn every_flag_reaches_the_config() {
         "--max-packet-size=1KiB",
         "--max-connections=9",
         "--queue-bytes=2KiB",
+        "--topic-alias-max=0",
         "--connect-timeout=1s",
         "--max-queued-messages=10",
         "--queue-policy=disconnect",
@@ -100,6 +102,7 @@ fn every_flag_reaches_the_config() {
     assert_eq!((config.max_packet_size, config.queue_bytes), (1024, 2048));
     assert_eq!(config.max_connections, Some(9));
     assert_eq!(config.connect_timeout, Duration::from_secs(1));
+    assert_eq!(config.topic_alias_max, 0);
     assert_eq!(config.queue_messages, 10);
     assert_eq!(config.queue_policy, QueuePolicy::Disconnect);
     assert_eq!(config.session_expiry_max, 7 * 86_400);
@@ -190,6 +193,10 @@ fn every_bad_value_is_one_line_with_flag_value_and_remedy() {
         (
             &["--max-connections=many"],
             "--max-connections many: is not a whole number (write a number from 1 to 16777216)",
+        ),
+        (
+            &["--topic-alias-max=70000"],
+            "--topic-alias-max 70000: is too large (use 0 to 65535; nearest: 65535)",
         ),
         (
             &["--pace-us=-1"],

@@ -9,8 +9,6 @@ use std::sync::Arc;
 
 /// QoS 1 and 2 publishes that a client may have under way.
 const RECEIVE_MAXIMUM: u16 = 1024;
-/// Topic aliases that a client may set up.
-const TOPIC_ALIAS_MAXIMUM: u16 = 64;
 
 /// The settings of all shards, and the seed of what they draw by chance.
 pub(super) fn shard_config(config: &Config, connections_max: usize) -> (Arc<ShardConfig>, u64) {
@@ -29,7 +27,7 @@ pub(super) fn shard_config(config: &Config, connections_max: usize) -> (Arc<Shar
         check_payload_format: config.check_payload_format,
         session_expiry_max: config.session_expiry_max,
         receive_maximum: RECEIVE_MAXIMUM,
-        topic_alias_maximum: TOPIC_ALIAS_MAXIMUM,
+        topic_alias_maximum: config.topic_alias_max,
         mechanisms: Vec::new(),
         pace_us_max: config.pace_us_max,
         partitioner: Arc::new(Partitioner::new(config.shards, levels, hasher.clone())),

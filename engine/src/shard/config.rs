@@ -34,7 +34,7 @@ pub struct ShardConfig {
     pub session_expiry_max: u32,
     /// Unacknowledged QoS 1 and 2 publishes that a v5 client may have under way, 1 or more.
     pub receive_maximum: u16,
-    /// Topic aliases that a v5 client may set up.
+    /// Topic aliases that a v5 client may set up, and that one may be sent.
     pub topic_alias_maximum: u16,
     /// Methods of extended authentication.
     pub mechanisms: Vec<Arc<dyn Mechanism>>,

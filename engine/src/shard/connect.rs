@@ -11,6 +11,7 @@ use super::fault::Fault;
 use super::message::{Handoff, Mail};
 use super::publish::is_broken_text;
 use super::receive::Handled;
+use super::sent_aliases::SentAliases;
 use crate::base::limits::INFLIGHT_MAX;
 use crate::base::{ConnId, Nanos, SessionId, ShardId};
 use crate::mailbox::Class;
@@ -150,6 +151,9 @@ impl Shard {
         conn.patience = Nanos::from_millis(u64::from(connect.keep_alive_seconds) * 1_500);
         let properties = &connect.properties;
         conn.max_packet_size = properties.maximum_packet_size().unwrap_or(u32::MAX);
+        let aliases = properties.topic_alias_maximum().unwrap_or(0);
+        let (own, hasher) = (self.config.topic_alias_maximum, &self.config.hasher);
+        conn.sent_aliases = SentAliases::within(aliases, own, hasher);
         conn.problem_information = properties.request_problem_information().unwrap_or(true);
         let session = self
             .sessions

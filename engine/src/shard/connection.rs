@@ -6,6 +6,7 @@ use ringbus_protocols::mqtt::{PacketIdentifier, ReasonCode, Version};
 
 use super::Output;
 use super::authenticate::Authentication;
+use super::sent_aliases::SentAliases;
 use crate::base::limits::{POOLED_OUTPUT_BYTES_MAX, POOLED_OUTPUTS_MAX};
 use crate::base::{ConnId, Nanos, Peer, SessionId, ShardId, Socket};
 
@@ -40,6 +41,8 @@ pub(super) struct Connection {
     /// Whether it wants Reason Strings in acknowledgements, too [MQTT5-3.1.2-29].
     pub(super) problem_information: bool,
     pub(super) aliases: Option<Box<Aliases>>,
+    /// Those that the client may be sent.
+    pub(super) sent_aliases: Option<Box<SentAliases>>,
     pub(super) acks: AckQueue,
     /// If CONNECT named an authentication method.
     pub(super) auth: Option<Box<Authentication>>,
@@ -70,6 +73,7 @@ impl Connection {
             max_packet_size: u32::MAX,
             problem_information: true,
             aliases: None,
+            sent_aliases: None,
             acks: AckQueue::default(),
             auth: None,
         }
@@ -79,6 +83,12 @@ impl Connection {
     #[inline]
     pub(super) fn queued_bytes(&self) -> usize {
         self.in_flight + self.output.bytes.len() + self.spliced_bytes
+    }
+
+    /// Whether messages to it may be named by alias.
+    #[inline]
+    pub(super) fn has_aliases(&self) -> bool {
+        self.sent_aliases.is_some()
     }
 
     /// Whether acknowledgements that fail are to say why.

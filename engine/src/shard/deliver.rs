@@ -9,7 +9,8 @@ use super::connection::{Connection, Outgoing};
 use super::fault::Fault;
 use super::filters::Subscriber;
 use super::route::Carried;
-use super::template::{Shape, encode, is_shared};
+use super::sent_aliases::put_publish;
+use super::template::{Naming, Shape, is_shared};
 use crate::base::{ConnId, Key, SessionId};
 use crate::config::QueuePolicy;
 use crate::pubsub::{Message, PublisherId};
@@ -223,25 +224,10 @@ impl Shard {
             self.counters.dropped += 1;
             return self.overflowed(Some(id));
         }
-        let start = conn.output.bytes.len();
-        let packet_len;
-        if grant.subscription_identifiers.is_empty() || conn.version != Version::V5 {
-            let head = match carried.packet {
-                Some(packet) if packet.is_v5 == (conn.version == Version::V5) && !grant.retain => {
-                    packet_len = packet.bytes.len();
-                    packet.bytes
-                }
-                _ => {
-                    let message = &carried.message;
-                    let (head, len) =
-                        self.templates
-                            .get(conn.version, grant.retain, message, self.now);
-                    packet_len = len;
-                    head
-                }
-            };
-            self.outgoing.open(conn).extend_from_slice(head);
-        } else {
+        let is_v5 = conn.version == Version::V5;
+        let has_own_shape = !grant.subscription_identifiers.is_empty() || conn.has_aliases();
+        // A packet larger than the client takes is as if it had been sent [MQTT5-3.1.2-25].
+        let fits = if is_v5 && has_own_shape {
             let shape = Shape {
                 version: conn.version,
                 qos: QoS::AtMostOnce,
@@ -249,12 +235,26 @@ impl Shard {
                 retain: grant.retain,
                 identifier: None,
                 subscription_identifiers: grant.subscription_identifiers,
+                naming: Naming::Full,
             };
-            packet_len = encode(self.outgoing.open(conn), &shape, &carried.message, self.now);
-        }
-        // A packet larger than the client takes is as if it had been sent [MQTT5-3.1.2-25].
-        if packet_len > conn.max_packet_size as usize {
-            conn.output.bytes.truncate(start);
+            put_publish(&mut self.outgoing, conn, shape, &carried.message, self.now)
+        } else {
+            let (head, packet_len) = match carried.packet {
+                Some(packet) if packet.is_v5 == is_v5 && !grant.retain => {
+                    (packet.bytes, packet.bytes.len())
+                }
+                _ => {
+                    let (message, templates) = (&carried.message, &mut self.templates);
+                    templates.get(conn.version, grant.retain, message, self.now)
+                }
+            };
+            let fits = packet_len <= conn.max_packet_size as usize;
+            if fits {
+                self.outgoing.open(conn).extend_from_slice(head);
+            }
+            fits
+        };
+        if !fits {
             self.counters.dropped += 1;
             return;
         }
@@ -407,11 +407,9 @@ fn transmit_one(
         retain: delivery.retain,
         identifier: Some(identifier),
         subscription_identifiers: &delivery.subscription_identifiers,
+        naming: Naming::Full,
     };
-    let start = conn.output.bytes.len();
-    let packet_len = encode(outgoing.open(conn), &shape, &message, now);
-    if packet_len > conn.max_packet_size as usize {
-        conn.output.bytes.truncate(start);
+    if !put_publish(outgoing, conn, shape, &message, now) {
         return Sent::Unfit(identifier);
     }
     if is_shared(&message) {

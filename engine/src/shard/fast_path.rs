@@ -137,7 +137,7 @@ impl Shard {
             return true;
         };
         let is_v5 = conn.version.is_v5();
-        if is_v5 && subscriber.identifier != 0 {
+        if is_v5 && (subscriber.identifier != 0 || conn.has_aliases()) {
             return false;
         }
         let packets = if is_v5 == packets.is_v5 {

@@ -33,6 +33,7 @@ mod receive;
 mod replay;
 mod route;
 mod run;
+mod sent_aliases;
 mod session_end;
 mod subscribe;
 mod template;

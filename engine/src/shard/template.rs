@@ -12,6 +12,7 @@ const DUP: u8 = 0x08;
 const RETAIN: u8 = 0x01;
 const MESSAGE_EXPIRY_INTERVAL: u8 = 0x02;
 const SUBSCRIPTION_IDENTIFIER: u8 = 0x0B;
+const TOPIC_ALIAS: u8 = 0x23;
 const NANOS_PER_SECOND: u64 = 1_000_000_000;
 
 /// How one subscriber wants a message.
@@ -23,6 +24,34 @@ pub(super) struct Shape<'a> {
     pub(super) retain: bool,
     pub(super) identifier: Option<PacketIdentifier>,
     pub(super) subscription_identifiers: &'a [u32],
+    pub(super) naming: Naming,
+}
+
+/// How a packet names its topic.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Naming {
+    /// In full.
+    Full,
+    /// In full, with the alias that stands for it from then on.
+    Introduce(u16),
+    /// By its alias.
+    Alias(u16),
+}
+
+impl Naming {
+    fn alias(self) -> Option<u16> {
+        match self {
+            Self::Full => None,
+            Self::Introduce(alias) | Self::Alias(alias) => Some(alias),
+        }
+    }
+
+    fn topic(self, topic: &str) -> &str {
+        match self {
+            Self::Full | Self::Introduce(_) => topic,
+            Self::Alias(_) => "",
+        }
+    }
 }
 
 /// Whether a payload goes to sockets by reference instead of being copied.
@@ -49,7 +78,7 @@ pub(super) fn encode(
         out,
         u32::try_from(lengths.remaining).expect("messages fit a packet"),
     );
-    wire::put_str(out, message.topic);
+    wire::put_str(out, shape.naming.topic(message.topic));
     if let Some(identifier) = shape.identifier {
         wire::put_u16(out, identifier.get());
     }
@@ -73,7 +102,8 @@ impl Lengths {
     #[inline]
     fn of(shape: &Shape<'_>, message: &Message<'_>, now: Nanos) -> Self {
         let identifier = if shape.identifier.is_some() { 2 } else { 0 };
-        let mut remaining = 2 + message.topic.len() + identifier + message.payload.len();
+        let topic = shape.naming.topic(message.topic);
+        let mut remaining = 2 + topic.len() + identifier + message.payload.len();
         if shape.version != Version::V5 {
             return Self {
                 remaining,
@@ -84,6 +114,7 @@ impl Lengths {
         let expiry_seconds = seconds_left(message, now);
         let mut properties = message.properties.len();
         properties += if expiry_seconds.is_some() { 5 } else { 0 };
+        properties += if shape.naming.alias().is_some() { 3 } else { 0 };
         for &identifier in shape.subscription_identifiers {
             properties += 1 + wire::varint_len(identifier);
         }
@@ -116,6 +147,10 @@ fn put_properties(out: &mut Vec<u8>, lengths: &Lengths, shape: &Shape<'_>, messa
     if let Some(seconds) = lengths.expiry_seconds {
         out.push(MESSAGE_EXPIRY_INTERVAL);
         wire::put_u32(out, seconds);
+    }
+    if let Some(alias) = shape.naming.alias() {
+        out.push(TOPIC_ALIAS);
+        wire::put_u16(out, alias);
     }
     for &identifier in shape.subscription_identifiers {
         out.push(SUBSCRIPTION_IDENTIFIER);
@@ -164,6 +199,7 @@ impl Templates {
                 retain,
                 identifier: None,
                 subscription_identifiers: &[],
+                naming: Naming::Full,
             };
             slot.packet_len = encode(&mut slot.bytes, &shape, message, now);
         }

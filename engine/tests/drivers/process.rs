@@ -181,6 +181,7 @@ pub(crate) fn config(io: IoChoice) -> Config {
         session_expiry_max: u32::MAX,
         retained_messages_max: usize::MAX,
         retained_bytes_max: usize::MAX,
+        topic_alias_max: 64,
         connect_timeout: Duration::from_secs(10),
         drain_timeout: Duration::from_secs(10),
         pace_us_max: 0,

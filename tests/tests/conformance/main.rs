@@ -5,6 +5,7 @@
     reason = "a timeout is measured from outside, with a clock of our own"
 )]
 
+mod aliases;
 mod bad_input;
 mod connect;
 mod edges;

@@ -1,5 +1,6 @@
 //! Shards in one thread, fed by hand.
 
+mod aliases;
 mod authentication;
 mod expiry;
 mod payload_format;
