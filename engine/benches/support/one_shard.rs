@@ -40,6 +40,7 @@ impl OneShard {
             check_payload_format: false,
             queue_messages: usize::MAX,
             queue_policy: ringbus::config::QueuePolicy::DropNewest,
+            shared_strategy: ringbus::config::SharedStrategy::RoundRobin,
             session_expiry_max: u32::MAX,
             receive_maximum: 1_000,
             topic_alias_maximum: 8,

@@ -125,6 +125,7 @@ pub struct ServeFlags {
     /// Example: ringbus --queue-bytes 1MiB
     #[arg(
         long,
+        visible_alias = "max-queued-bytes",
         value_name = "SIZE",
         env = "RINGBUS_QUEUE_BYTES",
         help_heading = "Limits"
@@ -199,6 +200,18 @@ pub struct ServeFlags {
     #[arg(long, value_name = "SIZE", env = "RINGBUS_MAX_RETAINED_BYTES")]
     #[arg(help_heading = "Limits")]
     pub max_retained_bytes: Option<String>,
+
+    /// Who of a shared subscription gets the next message
+    ///
+    /// round-robin: each member in turn; random: any; sticky: the same one as
+    /// long as it takes messages; hash-client: by the publisher's client
+    /// identifier; least-inflight: who has the fewest that are not acknowledged.
+    /// Members without a connection are passed over while another has one.
+    ///
+    /// Example: ringbus --shared-strategy least-inflight
+    #[arg(long, value_name = "NAME", env = "RINGBUS_SHARED_STRATEGY")]
+    #[arg(default_value = "round-robin", help_heading = "Limits")]
+    pub shared_strategy: String,
 
     /// Longest a session may outlive its connection
     ///

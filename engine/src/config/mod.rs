@@ -11,6 +11,7 @@ mod listen;
 mod model;
 mod partition;
 mod quantity;
+mod shared_strategy;
 mod versions;
 
 pub use cpus::{CPU_MAX, Machine, format_list as format_cpus};
@@ -19,6 +20,7 @@ pub use flags::{Given, ServeFlags};
 pub use listen::{ListenAddress, Listener};
 pub use model::{Config, IoChoice, LogFormat, LogLevel, QueuePolicy};
 pub use partition::{PARTITION_LEVELS_MAX, PartitionLevels};
+pub use shared_strategy::SharedStrategy;
 pub use versions::Versions;
 
 #[cfg(test)]

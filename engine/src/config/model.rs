@@ -6,6 +6,7 @@ use super::flags::Given;
 use super::listen::{self, Listener};
 use super::partition::PartitionLevels;
 use super::quantity;
+use super::shared_strategy::{SHARED_STRATEGIES, SharedStrategy};
 use super::versions::Versions;
 use crate::base::limits::SHARDS_MAX;
 use std::time::Duration;
@@ -53,6 +54,8 @@ pub struct Config {
     pub retained_bytes_max: usize,
     /// Topic aliases per connection, each way.
     pub topic_alias_max: u16,
+    /// Who of a shared subscription gets the next message.
+    pub shared_strategy: SharedStrategy,
     /// From accept to a complete CONNECT.
     pub connect_timeout: Duration,
     /// Seconds that a session outlives its connection at most; `u32::MAX`: for ever.
@@ -167,6 +170,11 @@ impl Config {
             retained_messages_max: reader.retained_messages_max()?,
             retained_bytes_max: reader.retained_bytes_max()?,
             topic_alias_max: reader.topic_alias_max()?,
+            shared_strategy: reader.one_of(
+                "shared-strategy",
+                &flags.shared_strategy,
+                &SHARED_STRATEGIES,
+            )?,
             connect_timeout: reader.duration(
                 "connect-timeout",
                 &flags.connect_timeout,

@@ -51,6 +51,7 @@ fn defaults_are_loopback_and_one_shard_per_cpu() {
     assert_eq!(config.topic_alias_max, 64);
     assert_eq!(config.queue_messages, usize::MAX);
     assert_eq!(config.queue_policy, QueuePolicy::DropNewest);
+    assert_eq!(config.shared_strategy, SharedStrategy::RoundRobin);
     assert_eq!(config.session_expiry_max, u32::MAX);
     assert_eq!(config.retained_messages_max, usize::MAX);
     assert_eq!(config.retained_bytes_max, usize::MAX);
@@ -81,6 +82,7 @@ fn every_flag_reaches_the_config() {
         "--connect-timeout=1s",
         "--max-queued-messages=10",
         "--queue-policy=disconnect",
+        "--shared-strategy=sticky",
         "--max-session-expiry=7d",
         "--max-retained-messages=0",
         "--max-retained-bytes=1MiB",
@@ -105,6 +107,7 @@ fn every_flag_reaches_the_config() {
     assert_eq!(config.topic_alias_max, 0);
     assert_eq!(config.queue_messages, 10);
     assert_eq!(config.queue_policy, QueuePolicy::Disconnect);
+    assert_eq!(config.shared_strategy, SharedStrategy::Sticky);
     assert_eq!(config.session_expiry_max, 7 * 86_400);
     assert_eq!(config.retained_messages_max, 0);
     assert_eq!(config.retained_bytes_max, 1 << 20);

@@ -38,6 +38,12 @@ impl PublisherId {
         self.0
     }
 
+    /// Half of it, to choose by what [`PublisherId::to_bits`] has not been used for.
+    #[must_use]
+    pub fn folded(self) -> u32 {
+        (self.0 >> 32) as u32
+    }
+
     /// What [`PublisherId::to_bits`] gave.
     #[must_use]
     pub fn from_bits(bits: u64) -> Self {

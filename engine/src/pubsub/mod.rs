@@ -3,6 +3,7 @@
 mod message;
 pub mod partition;
 pub mod retained;
+pub mod shared;
 mod slash;
 mod store;
 pub mod trie;
@@ -10,6 +11,7 @@ pub mod trie;
 pub use message::{Message, PublisherId, Stored};
 pub use partition::{Owners, Partitioner};
 pub use retained::Retained;
+pub use shared::Groups;
 pub use store::{RetainedQuota, RetainedStore, Weight};
 pub use trie::{Slot, Trie};
 

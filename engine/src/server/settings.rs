@@ -23,6 +23,7 @@ pub(super) fn shard_config(config: &Config, connections_max: usize) -> (Arc<Shar
         connect_timeout: nanos(config.connect_timeout),
         queue_messages: config.queue_messages,
         queue_policy: config.queue_policy,
+        shared_strategy: config.shared_strategy,
         versions: config.versions,
         check_payload_format: config.check_payload_format,
         session_expiry_max: config.session_expiry_max,

@@ -5,7 +5,7 @@ mod outbound;
 mod store;
 
 pub use inbound::Inbound;
-pub use outbound::{AckError, Delivery, Outbound, QueueLimit, Transmit};
+pub use outbound::{AckError, Delivery, GroupRef, Outbound, QueueLimit, Transmit};
 pub use store::SessionStore;
 
 use std::collections::HashMap;
@@ -36,6 +36,8 @@ pub struct Session {
     pub will: Option<Box<StoredWill>>,
     /// The subscriptions: the filter's key → the position in its list of subscribers.
     pub subscriptions: HashMap<Key, u32, ahash::RandomState>,
+    /// Those of the subscriptions that are shared.
+    pub shared: Vec<Key>,
     /// Messages to the client.
     pub outbound: Outbound,
     /// QoS 2 messages from the client that are not released yet.
@@ -79,6 +81,7 @@ impl Session {
             armed_at: Nanos::MAX,
             will: None,
             subscriptions: HashMap::with_hasher(hasher),
+            shared: Vec::new(),
             outbound: Outbound::default(),
             inbound: Inbound::default(),
             replays: Vec::new(),

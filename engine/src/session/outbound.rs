@@ -4,10 +4,14 @@
 //! not completed; entries keep the order in which they were first sent; a packet identifier is in
 //! use from the first transmission to its completion.
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::VecDeque;
 
 use ringbus_protocols::mqtt::{PacketIdentifier, QoS};
 
+use crate::base::{Key, ShardId};
 use crate::pubsub::Stored;
 
 /// A message for one subscriber.
@@ -21,6 +25,19 @@ pub struct Delivery {
     pub retain: bool,
     /// The identifiers of the subscriptions that matched.
     pub subscription_identifiers: Box<[u32]>,
+    /// The shared subscription that it came by, if it was one.
+    pub group: Option<GroupRef>,
+}
+
+/// A shared subscription, as its owner and as the home of a member know it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct GroupRef {
+    /// The owner.
+    pub owner: ShardId,
+    /// The owner's key of the group.
+    pub group: Key,
+    /// The home's key of the filter.
+    pub local: Key,
 }
 
 /// What to send next.
@@ -89,6 +106,7 @@ pub struct Outbound {
     unsent: usize,
     queue: VecDeque<Delivery>,
     bytes: usize,
+    shared: usize,
     serial: u32,
     last_identifier: u16,
     window: u16,
@@ -101,6 +119,7 @@ impl Default for Outbound {
             unsent: 0,
             queue: VecDeque::new(),
             bytes: 0,
+            shared: 0,
             serial: 0,
             last_identifier: 0,
             window: 1,
@@ -117,12 +136,59 @@ impl Outbound {
         let Some(oldest) = self.in_the_way(charge, limit) else {
             return 1;
         };
-        for dropped in self.queue.drain(..oldest) {
-            self.bytes -= dropped.stored.charge();
+        for _ in 0..oldest {
+            let dropped = self.queue.pop_front().expect("that many are in the way");
+            self.release(&dropped);
         }
         self.bytes += charge;
+        self.shared += usize::from(delivery.group.is_some());
         self.queue.push_back(delivery);
         oldest
+    }
+
+    /// Whether a message of so many bytes fits without a loss.
+    #[must_use]
+    pub fn has_room(&self, charge: usize, limit: &QueueLimit) -> bool {
+        self.in_the_way(charge, limit) == Some(0)
+    }
+
+    /// Messages that came by a shared subscription and that the client does not have for good.
+    #[must_use]
+    pub fn shared(&self) -> usize {
+        self.shared
+    }
+
+    /// Takes out what another member of a shared subscription may get instead, in order: of the
+    /// groups that `may_go`, what was sent at QoS 1 and is not acknowledged, and all that was never
+    /// sent. What was sent at QoS 2 is nobody else's [MQTT5-4.8.2-4] [MQTT5-4.8.2-5].
+    ///
+    /// Only between connections: nothing is under way then.
+    pub fn take_shared(&mut self, may_go: impl Fn(&GroupRef) -> bool) -> Vec<Delivery> {
+        let mut taken = Vec::new();
+        if self.shared == 0 {
+            return taken;
+        }
+        let goes = |delivery: &Delivery| delivery.group.as_ref().is_some_and(&may_go);
+        for entry in std::mem::take(&mut self.inflight) {
+            match entry.stage {
+                Stage::Published(delivery)
+                    if delivery.qos == QoS::AtLeastOnce && goes(&delivery) =>
+                {
+                    taken.push(delivery);
+                }
+                _ => self.inflight.push_back(entry),
+            }
+        }
+        let (gone, kept): (Vec<_>, Vec<_>) =
+            std::mem::take(&mut self.queue).into_iter().partition(goes);
+        self.queue = kept.into();
+        taken.extend(gone);
+        for gone in &taken {
+            self.release(gone);
+        }
+        self.unsent = self.inflight.len();
+        self.free_if_empty();
+        taken
     }
 
     /// How many of the oldest have to go for a message of so many bytes; `None` if none may, or
@@ -239,7 +305,7 @@ impl Outbound {
         } else if let Stage::Published(delivery) =
             std::mem::replace(&mut entry.stage, Stage::Released)
         {
-            self.bytes -= delivery.stored.charge();
+            self.release(&delivery);
         }
         Ok(())
     }
@@ -298,10 +364,20 @@ impl Outbound {
     fn complete(&mut self, at: usize) {
         let entry = self.inflight.remove(at).expect("position found it");
         if let Stage::Published(delivery) = entry.stage {
-            self.bytes -= delivery.stored.charge();
+            self.release(&delivery);
         }
+        self.free_if_empty();
+    }
+
+    /// A message leaves the books.
+    fn release(&mut self, delivery: &Delivery) {
+        self.bytes -= delivery.stored.charge();
+        self.shared -= usize::from(delivery.group.is_some());
+    }
+
+    /// An idle session owns no buffer.
+    fn free_if_empty(&mut self) {
         if self.inflight.is_empty() && self.queue.is_empty() {
-            // An idle session owns no buffer.
             self.inflight = VecDeque::new();
             self.queue = VecDeque::new();
         }
@@ -331,185 +407,5 @@ impl Outbound {
                 .inflight
                 .iter()
                 .any(|entry| entry.identifier == identifier)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::{AckError, Delivery, Outbound, QueueLimit, Transmit};
-    use crate::base::Nanos;
-    use crate::pubsub::{Message, PublisherId, Stored};
-    use ringbus_protocols::mqtt::{PacketIdentifier, QoS};
-
-    fn delivery(qos: QoS, payload: &[u8]) -> Delivery {
-        let stored = Stored::new(&Message {
-            topic: "t",
-            payload,
-            properties: &[],
-            qos,
-            retain: false,
-            expires_at: Nanos::MAX,
-            publisher: PublisherId::default(),
-        });
-        Delivery {
-            stored,
-            qos,
-            retain: false,
-            subscription_identifiers: Box::new([]),
-        }
-    }
-
-    fn next(outbound: &mut Outbound) -> Option<(u16, bool)> {
-        match outbound.transmit()? {
-            Transmit::Publish {
-                identifier, dup, ..
-            } => Some((identifier.get(), dup)),
-            Transmit::PubRel(identifier) => Some((identifier.get(), true)),
-        }
-    }
-
-    fn id(value: u16) -> PacketIdentifier {
-        PacketIdentifier::new(value).unwrap()
-    }
-
-    #[test]
-    fn the_window_bounds_what_is_under_way() {
-        let mut outbound = Outbound::default();
-        outbound.restart(2);
-        for _ in 0..3 {
-            assert_eq!(
-                outbound.push(delivery(QoS::AtLeastOnce, b"x"), &QueueLimit::NONE),
-                0
-            );
-        }
-        assert_eq!(next(&mut outbound), Some((1, false)));
-        assert_eq!(next(&mut outbound), Some((2, false)));
-        assert_eq!(next(&mut outbound), None);
-        assert_eq!(outbound.on_puback(id(2)), Ok(()));
-        assert_eq!(next(&mut outbound), Some((3, false)));
-        assert_eq!(outbound.on_puback(id(2)), Err(AckError::UnknownIdentifier));
-    }
-
-    #[test]
-    fn a_new_connection_repeats_in_order_within_its_window() {
-        let mut outbound = Outbound::default();
-        outbound.restart(4);
-        for _ in 0..4 {
-            assert_eq!(
-                outbound.push(delivery(QoS::ExactlyOnce, b"x"), &QueueLimit::NONE),
-                0
-            );
-            assert!(next(&mut outbound).is_some());
-        }
-        assert_eq!(outbound.on_pubrec(id(1), true), Ok(()));
-        outbound.restart(2);
-        assert!(matches!(outbound.transmit(), Some(Transmit::PubRel(i)) if i == id(1)));
-        assert_eq!(next(&mut outbound), Some((2, true)));
-        assert_eq!(next(&mut outbound), None);
-        assert_eq!(
-            outbound.on_pubrec(id(3), true),
-            Err(AckError::UnknownIdentifier)
-        );
-        assert_eq!(outbound.on_pubcomp(id(1)), Ok(()));
-        assert_eq!(next(&mut outbound), Some((3, true)));
-    }
-
-    #[test]
-    fn an_identifier_in_use_is_skipped_after_a_full_round() {
-        let mut outbound = Outbound::default();
-        outbound.restart(3);
-        assert_eq!(
-            outbound.push(delivery(QoS::AtLeastOnce, b"stuck"), &QueueLimit::NONE),
-            0
-        );
-        assert_eq!(next(&mut outbound), Some((1, false)));
-        for _ in 0..u32::from(u16::MAX) - 1 {
-            assert_eq!(
-                outbound.push(delivery(QoS::AtLeastOnce, b"x"), &QueueLimit::NONE),
-                0
-            );
-            let (identifier, _) = next(&mut outbound).unwrap();
-            assert_ne!(identifier, 1);
-            assert_eq!(outbound.on_puback(id(identifier)), Ok(()));
-        }
-        assert_eq!(
-            outbound.push(delivery(QoS::AtLeastOnce, b"x"), &QueueLimit::NONE),
-            0
-        );
-        assert_eq!(next(&mut outbound), Some((2, false)));
-    }
-
-    #[test]
-    fn bytes_are_charged_until_acknowledged() {
-        let mut outbound = Outbound::default();
-        outbound.restart(8);
-        let one = delivery(QoS::AtLeastOnce, &[0; 100]);
-        let charge = one.stored.charge();
-        let limit = QueueLimit {
-            bytes: charge,
-            ..QueueLimit::NONE
-        };
-        assert_eq!(outbound.push(one.clone(), &limit), 0);
-        assert_eq!(outbound.push(one, &limit), 1, "beyond the bound");
-        assert_eq!(outbound.bytes(), charge);
-        assert_eq!(next(&mut outbound), Some((1, false)));
-        assert_eq!(outbound.on_pubrec(id(1), true), Err(AckError::WrongKind));
-        assert_eq!(outbound.on_puback(id(1)), Ok(()));
-        assert_eq!((outbound.bytes(), outbound.len()), (0, 0));
-    }
-
-    fn payloads(outbound: &mut Outbound) -> Vec<u8> {
-        let mut seen = Vec::new();
-        while let Some(Transmit::Publish { delivery, .. }) = outbound.transmit() {
-            seen.push(delivery.stored.message().payload[0]);
-        }
-        seen
-    }
-
-    #[test]
-    fn either_the_newest_or_the_oldest_that_wait_are_dropped() {
-        for (drops_oldest, expected) in [(false, b"abcd"), (true, b"aefg")] {
-            let mut outbound = Outbound::default();
-            outbound.restart(1);
-            let limit = QueueLimit {
-                messages: 3,
-                drops_oldest,
-                ..QueueLimit::NONE
-            };
-            let mut dropped = 0;
-            for payload in b"abcdefg" {
-                dropped += outbound.push(delivery(QoS::AtLeastOnce, &[*payload]), &limit);
-                if *payload == b'a' {
-                    assert_eq!(next(&mut outbound), Some((1, false)));
-                }
-            }
-            assert_eq!(dropped, 3);
-            outbound.restart(8);
-            assert_eq!(payloads(&mut outbound), expected, "what is under way stays");
-        }
-    }
-
-    #[test]
-    fn as_many_of_the_oldest_go_as_the_newest_needs_and_none_in_vain() {
-        let small = delivery(QoS::AtLeastOnce, b"s");
-        let charge = small.stored.charge();
-        let large = delivery(QoS::AtLeastOnce, &vec![b'l'; 2 * charge]);
-        let limit = QueueLimit {
-            bytes: 5 * charge,
-            drops_oldest: true,
-            ..QueueLimit::NONE
-        };
-        let mut outbound = Outbound::default();
-        for _ in 0..5 {
-            assert_eq!(outbound.push(small.clone(), &limit), 0);
-        }
-        assert_eq!(outbound.push(large.clone(), &limit), 3);
-        assert_eq!(outbound.len(), 3);
-        assert!(outbound.bytes() <= limit.bytes);
-        // Everything is under way: nothing can make room.
-        outbound.restart(8);
-        assert_eq!(payloads(&mut outbound).len(), 3);
-        assert_eq!(outbound.push(large, &limit), 1);
-        assert_eq!(outbound.len(), 3);
     }
 }

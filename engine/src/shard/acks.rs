@@ -47,6 +47,7 @@ impl Shard {
         };
         tolerate(held.outbound.on_puback(ack.packet_identifier))?;
         self.pump(session);
+        self.note_load(session);
         Ok(Flow::Continue)
     }
 
@@ -69,6 +70,7 @@ impl Shard {
             put_pubrel_reason(&mut self.outgoing, conn, identifier, reason);
         }
         self.pump(session);
+        self.note_load(session);
         Ok(Flow::Continue)
     }
 
@@ -78,6 +80,7 @@ impl Shard {
         };
         tolerate(held.outbound.on_pubcomp(ack.packet_identifier))?;
         self.pump(session);
+        self.note_load(session);
         Ok(Flow::Continue)
     }
 }

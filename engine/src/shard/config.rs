@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::auth::Mechanism;
 use crate::base::Nanos;
-use crate::config::{QueuePolicy, Versions};
+use crate::config::{QueuePolicy, SharedStrategy, Versions};
 use crate::pubsub::{Partitioner, RetainedQuota};
 use crate::session::QueueLimit;
 
@@ -22,6 +22,8 @@ pub struct ShardConfig {
     pub queue_messages: usize,
     /// What gives way when there is no room.
     pub queue_policy: QueuePolicy,
+    /// Who of a shared subscription gets the next message.
+    pub shared_strategy: SharedStrategy,
     /// How long a connection may live before its CONNECT.
     pub connect_timeout: Nanos,
     /// MQTT versions spoken.
@@ -62,6 +64,7 @@ impl ShardConfig {
             queue_bytes: 1 << 20,
             queue_messages: usize::MAX,
             queue_policy: QueuePolicy::DropNewest,
+            shared_strategy: SharedStrategy::RoundRobin,
             connect_timeout: Nanos::from_secs(10),
             versions: Versions::ALL,
             check_payload_format: false,

@@ -107,6 +107,7 @@ impl Shard {
             connack.encode(connect.version, self.outgoing.open(conn));
         }
         self.pump(session);
+        self.members_came(session);
         Ok(Flow::Continue)
     }
 
@@ -196,7 +197,6 @@ impl Shard {
         if let Some(client_id) = assigned {
             properties.push(Property::AssignedClientIdentifier(client_id));
         }
-        properties.push(Property::SharedSubscriptionAvailable(false));
         properties
     }
 

@@ -14,7 +14,7 @@ use super::template::{Naming, Shape, is_shared};
 use crate::base::{ConnId, Key, SessionId};
 use crate::config::QueuePolicy;
 use crate::pubsub::{Message, PublisherId};
-use crate::session::{Delivery, QueueLimit, Transmit};
+use crate::session::{Delivery, GroupRef, QueueLimit, Transmit};
 
 /// Who gets a message that matched several filters: each session once.
 #[derive(Debug, Default)]
@@ -96,6 +96,8 @@ pub(super) struct Grant<'a> {
     qos: QoS,
     retain: bool,
     subscription_identifiers: &'a [u32],
+    /// The shared subscription it comes by.
+    pub(super) group: Option<GroupRef>,
 }
 
 impl<'a> Grant<'a> {
@@ -106,6 +108,7 @@ impl<'a> Grant<'a> {
             qos: subscriber.options.qos,
             retain: message.retain && subscriber.options.retain_as_published,
             subscription_identifiers: identifiers(&subscriber.identifier),
+            group: None,
         }
     }
 }
@@ -172,6 +175,7 @@ impl Shard {
                     qos,
                     retain,
                     subscription_identifiers,
+                    group: None,
                 },
             );
         }
@@ -281,6 +285,7 @@ impl Shard {
             qos,
             retain: grant.retain,
             subscription_identifiers: grant.subscription_identifiers.into(),
+            group: grant.group,
         };
         let dropped = session.outbound.push(delivery, limit);
         if dropped > 0 {
@@ -360,6 +365,7 @@ impl Shard {
             qos,
             retain: true,
             subscription_identifiers: identifiers(&subscriber.identifier),
+            group: None,
         };
         self.templates.reset();
         if qos == QoS::AtMostOnce {

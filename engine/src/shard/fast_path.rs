@@ -77,7 +77,8 @@ impl Shard {
     ) -> Option<Key> {
         let topic = run.packets.topic();
         self.partition.route(topic, topic_hash, &mut self.targets);
-        let only = self.targets.only_filter(self.id);
+        let is_shared = !self.partition.matched_groups.is_empty();
+        let only = self.targets.only_filter(self.id).filter(|_| !is_shared);
         while let Some((shard, filters)) = self.targets.next() {
             let mut filters = std::mem::take(filters);
             if shard == self.id {
@@ -89,6 +90,9 @@ impl Shard {
             }
             filters.clear();
             self.targets.give_back(shard, filters);
+        }
+        if is_shared {
+            self.route_run_to_groups(run);
         }
         only
     }

@@ -59,6 +59,8 @@ impl Fault {
         ReasonCode::MalformedPacket,
         "a PUBLISH above QoS 0 has a packet identifier",
     );
+    pub(super) const NO_LOCAL_SHARED: Self =
+        Self::protocol("a shared subscription cannot have No Local");
     pub(super) const RECEIVE_MAXIMUM: Self = Self::new(
         ReasonCode::ReceiveMaximumExceeded,
         "more QoS 1 and 2 messages under way than CONNACK allowed",
@@ -101,8 +103,9 @@ pub(super) fn words_for(reason: ReasonCode) -> &'static str {
         ReasonCode::PacketIdentifierNotFound => "nothing is under way with this packet identifier",
         ReasonCode::PayloadFormatInvalid => Fault::NOT_TEXT.words,
         ReasonCode::QuotaExceeded => "no more can be retained: the message was not kept",
-        ReasonCode::TopicFilterInvalid => "a topic filter is empty or has a wildcard out of place",
-        ReasonCode::SharedSubscriptionsNotSupported => "shared subscriptions are not served",
+        ReasonCode::TopicFilterInvalid => {
+            "a topic filter is empty, has a wildcard out of place, or is no $share/NAME/FILTER"
+        }
         other => other.name(),
     }
 }

@@ -23,6 +23,24 @@ pub(super) struct LocalFilter {
     pub(super) owners_pending: u16,
     /// SUBACKs that wait for them.
     pub(super) waiters: Vec<Key>,
+    /// If it is a shared subscription: its members here.
+    pub(super) shared: Option<Box<LocalMembers>>,
+}
+
+/// The members of a shared subscription on their home. The subscribers of the filter, those with a
+/// connection first.
+#[derive(Debug, Default)]
+pub(super) struct LocalMembers {
+    /// How many have a connection.
+    pub(super) online: u32,
+    /// Whose turn it is, among those.
+    pub(super) turn: u32,
+    /// The member that a sticky group stays with.
+    pub(super) chosen: Option<SessionId>,
+    /// Owners that say that other shards have members with a connection, one bit each.
+    pub(super) elsewhere: u64,
+    /// Whether the owners are to be told at the end of the turn how much the members have to do.
+    pub(super) is_dirty: bool,
 }
 
 /// One subscription.
@@ -60,7 +78,7 @@ impl LocalFilters {
     }
 
     /// The filter of that name, made if it is new; and whether it is.
-    pub(super) fn obtain(&mut self, name: &str) -> (Key, bool) {
+    pub(super) fn obtain(&mut self, name: &str, is_shared: bool) -> (Key, bool) {
         if let Some(&key) = self.by_name.get(name) {
             return (key, false);
         }
@@ -70,6 +88,7 @@ impl LocalFilters {
             subscribers: Vec::new(),
             owners_pending: 0,
             waiters: Vec::new(),
+            shared: is_shared.then(Box::default),
         };
         let key = self.filters.insert_with(|_| filter);
         self.by_name.insert(name, key);

@@ -66,8 +66,19 @@ impl Shard {
                 let run = self.run_of(batch, deliver.body);
                 self.deliver_run(&run, batch.filters(deliver));
             }
+            Mail::DeliverShared(shared) => self.on_assigned(from, shared, batch),
+            Mail::SharedReturn(shared) => self.on_returned(shared, batch),
+            Mail::GroupMembers(members) => {
+                self.on_group_members(from, members.local, members.members);
+            }
+            Mail::GroupElsewhere { local, online } => {
+                self.on_elsewhere(from, local, online);
+            }
             Mail::Routed { to, outcome } => self.on_routed(to, outcome),
-            Mail::Attached { local } => self.on_attached(local),
+            Mail::Attached { local } => {
+                self.on_attached(local);
+                self.tell_members_to(from, local);
+            }
             Mail::Attach(attach) => self.on_attach(from, &attach.filter, attach.local),
             Mail::Detach(detach) => self.partition.detach(&detach.filter, from, detach.local),
             Mail::ReplayStart(start) => self.open_replay(from, *start),
@@ -120,13 +131,14 @@ impl Shard {
     fn on_attach(&mut self, from: ShardId, filter: &str, local: Key) {
         let filter = TopicFilter::parse(filter).expect("the home parsed it");
         self.partition.attach(&filter, from, local);
+        self.note_attached(from, local);
         self.outboxes
             .control(from, Class::Deliver, Mail::Attached { local });
     }
 }
 
 #[inline]
-fn chunk_source(batch: &Batch, body: Slice) -> Source<'_> {
+pub(super) fn chunk_source(batch: &Batch, body: Slice) -> Source<'_> {
     Source::Chunk {
         chunk: &batch.chunks[body.chunk as usize],
         offset: body.offset,

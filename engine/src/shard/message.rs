@@ -3,6 +3,7 @@
 use bytes::Bytes;
 
 use crate::base::{ConnId, Key, Nanos, Peer, SessionId, Socket};
+use crate::pubsub::shared::{Attempt, Members};
 
 /// One item of mail. Small, because millions travel a second; the rare ones are boxed.
 #[derive(Debug)]
@@ -21,6 +22,19 @@ pub enum Mail {
     Deliver(Deliver),
     /// Owner → home, deliver class: a run for the subscribers of these filters.
     DeliverRun(Deliver),
+    /// Owner → home, deliver class: a message for one member of a shared subscription.
+    DeliverShared(DeliverShared),
+    /// Home → owner, ack class: a message of a shared subscription for somebody else.
+    SharedReturn(DeliverShared),
+    /// Home → owner, ack class: what has become of the members here.
+    GroupMembers(Box<GroupMembers>),
+    /// Owner → home, ack class: whether another shard has a member that is connected.
+    GroupElsewhere {
+        /// The filter, by the home's key.
+        local: Key,
+        /// The answer.
+        online: bool,
+    },
     /// Owner → home, deliver class: the filter is active from here on.
     Attached {
         /// The filter, by the home's key.
@@ -101,6 +115,35 @@ pub struct Deliver {
     pub filters: u32,
 }
 
+/// A message of a shared subscription, on its way to a member or back.
+#[derive(Clone, Copy, Debug)]
+pub struct DeliverShared {
+    /// Its record.
+    pub body: Slice,
+    /// Position in [`Batch::assignments`].
+    pub assignment: u32,
+}
+
+/// Whom a message of a shared subscription is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Assignment {
+    /// The owner's key of the group.
+    pub group: Key,
+    /// The home's key of the filter.
+    pub local: Key,
+    /// Who could not take it.
+    pub attempt: Attempt,
+}
+
+/// The members of a shared subscription on one shard.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct GroupMembers {
+    /// The home's key of the filter.
+    pub local: Key,
+    /// What has become of them.
+    pub members: Members,
+}
+
 /// The bytes of one record within a batch.
 #[derive(Clone, Copy, Debug)]
 pub struct Slice {
@@ -163,6 +206,8 @@ pub struct Batch {
     pub chunks: Vec<Bytes>,
     /// The filters of [`Deliver`] items.
     pub filters: Vec<Key>,
+    /// Whom [`DeliverShared`] items are for.
+    pub assignments: Vec<Assignment>,
     /// The acknowledgements that [`Publish`] items cause.
     pub acks: Vec<AckTo>,
     /// Bytes of all records referred to.
@@ -183,6 +228,7 @@ impl Batch {
         self.items.clear();
         self.chunks.clear();
         self.filters.clear();
+        self.assignments.clear();
         self.acks.clear();
         self.bytes = 0;
         self.own_chunk = None;

@@ -23,6 +23,7 @@ mod fault;
 mod filters;
 mod leaks;
 mod mail;
+mod membership;
 mod message;
 mod outbox;
 mod output;
@@ -35,6 +36,7 @@ mod route;
 mod run;
 mod sent_aliases;
 mod session_end;
+mod shared;
 mod subscribe;
 mod template;
 #[cfg(test)]
@@ -53,7 +55,7 @@ pub use pacing::Pace;
 use std::sync::Arc;
 
 use crate::base::limits::RETAINED_STEP_MAX;
-use crate::base::{ConnId, Nanos, Peer, ShardId, Slab, Socket};
+use crate::base::{ConnId, Key, Nanos, Peer, ShardId, Slab, Socket};
 use crate::mailbox::Mailbox;
 use crate::metrics::Counters;
 use crate::session::SessionStore;
@@ -97,6 +99,8 @@ pub struct Shard {
     pacing: Pacing,
     /// Clients that did not keep up in this turn and are to be closed.
     overflowed: Vec<ConnId>,
+    /// Shared filters whose owners are to be told how much their members have to do.
+    loaded: Vec<Key>,
     draining: bool,
 }
 
@@ -128,6 +132,7 @@ impl Shard {
             counters: Counters::default(),
             pacing: Pacing::new(config.pace_us_max),
             overflowed: Vec::new(),
+            loaded: Vec::new(),
             draining: false,
             config,
         }
@@ -216,6 +221,7 @@ impl Shard {
         self.fire_timers();
         self.partition.retained.expire(self.now, RETAINED_STEP_MAX);
         self.step_replays();
+        self.tell_loads();
         self.outboxes.flush(mailbox);
         self.resume_paused();
     }

@@ -2,7 +2,9 @@
 
 use bytes::{Bytes, BytesMut};
 
-use super::message::{AckTo, Batch, Deliver, Mail, NO_ACK, Publish, Slice};
+use super::message::{
+    AckTo, Assignment, Batch, Deliver, DeliverShared, Mail, NO_ACK, Publish, Slice,
+};
 use super::run::Run;
 use crate::base::limits::{
     OUTBOX_BYTES_MAX, OUTBOX_DELIVER_ITEMS_MAX, OUTBOX_PUBLISH_ITEMS_MAX, SHARED_PAYLOAD_BYTES_MIN,
@@ -29,6 +31,15 @@ pub(super) enum Source<'a> {
         offset: u32,
         length: u32,
     },
+}
+
+/// A record that mail is to refer to.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Record<'a> {
+    /// In a chunk.
+    In(Source<'a>),
+    /// In an allocation of its own.
+    Alone(&'a Stored),
 }
 
 /// The outgoing mail of one shard.
@@ -133,6 +144,31 @@ impl Outboxes {
         let body = refer_alone(batch, stored.record());
         let deliver = deliver_item(batch, body, filters);
         batch.items.push(Mail::Deliver(deliver));
+    }
+
+    /// Mails a message of a shared subscription, to a home or back to the owner.
+    pub(super) fn shared(
+        &mut self,
+        to: ShardId,
+        class: Class,
+        record: Record<'_>,
+        assignment: Assignment,
+    ) {
+        let batch = self.batch(to, class);
+        let body = match record {
+            Record::In(source) => refer(batch, source),
+            Record::Alone(stored) => refer_alone(batch, stored.record()),
+        };
+        let at = u32::try_from(batch.assignments.len()).expect("bounded by the outbox");
+        batch.assignments.push(assignment);
+        let item = DeliverShared {
+            body,
+            assignment: at,
+        };
+        batch.items.push(match class {
+            Class::Deliver => Mail::DeliverShared(item),
+            _ => Mail::SharedReturn(item),
+        });
     }
 
     /// Mails a retained message to one subscription.

@@ -1,8 +1,8 @@
 //! The owner side: this shard's partition of the topic space.
 
 use crate::base::{Key, SessionId, ShardId, Slab};
-use crate::pubsub::{RetainedQuota, RetainedStore, Slot, Trie};
-use ringbus_protocols::topic::TopicFilter;
+use crate::pubsub::{Groups, RetainedQuota, RetainedStore, Slot, Trie};
+use ringbus_protocols::topic::{SharedFilter, TopicFilter};
 use std::sync::Arc;
 
 /// One partition: filters and the shards that want them, retained messages, replays.
@@ -10,6 +10,10 @@ pub(super) struct Partition {
     pub(super) trie: Trie,
     // By slot of the trie: each shard that wants the filter, and its key for it.
     interest: Vec<Vec<(ShardId, Key)>>,
+    /// Shared subscriptions to filters of the trie.
+    pub(super) groups: Groups,
+    /// Groups that the message at hand is for.
+    pub(super) matched_groups: Vec<Key>,
     pub(super) retained: RetainedStore,
     pub(super) replays: Slab<Replay>,
     /// Replays whose subscribers have room.
@@ -42,8 +46,10 @@ impl std::fmt::Debug for Partition {
 impl Partition {
     pub(super) fn new(hasher: ahash::RandomState, quota: Arc<RetainedQuota>) -> Self {
         Self {
-            trie: Trie::new(hasher),
+            trie: Trie::new(hasher.clone()),
             interest: Vec::new(),
+            groups: Groups::new(hasher),
+            matched_groups: Vec::new(),
             retained: RetainedStore::new(quota),
             replays: Slab::default(),
             pulled: Vec::new(),
@@ -55,17 +61,30 @@ impl Partition {
     /// A shard wants a filter from here on.
     pub(super) fn attach(&mut self, filter: &TopicFilter<'_>, home: ShardId, local: Key) {
         self.epoch += 1;
-        let (slot, _) = self.trie.insert(filter);
+        let shared = shared(filter.as_str());
+        let (slot, _) = match &shared {
+            Some(shared) => self.trie.insert(&shared.filter),
+            None => self.trie.insert(filter),
+        };
         let at = slot.index();
         if self.interest.len() <= at {
             self.interest.resize_with(at + 1, Vec::new);
         }
-        self.interest[at].push((home, local));
+        match shared {
+            Some(_) => self.groups.attach(filter.as_str(), slot, home, local),
+            None => self.interest[at].push((home, local)),
+        }
     }
 
     /// A shard no longer wants a filter under that key.
     pub(super) fn detach(&mut self, filter: &str, home: ShardId, local: Key) {
         self.epoch += 1;
+        if shared(filter).is_some() {
+            if let Some(slot) = self.groups.detach(home, local) {
+                self.forget_unwanted(slot);
+            }
+            return;
+        }
         let slot = self
             .trie
             .get(filter)
@@ -73,7 +92,12 @@ impl Partition {
         let interest = &mut self.interest[slot.index()];
         let at = interest.iter().position(|&entry| entry == (home, local));
         interest.swap_remove(at.expect("an attachment is detached once"));
-        if interest.is_empty() {
+        self.forget_unwanted(slot);
+    }
+
+    fn forget_unwanted(&mut self, slot: Slot) {
+        let interest = &mut self.interest[slot.index()];
+        if interest.is_empty() && self.groups.of(slot).is_empty() {
             *interest = Vec::new();
             self.trie.remove(slot);
         }
@@ -90,12 +114,27 @@ impl Partition {
                 targets.add(home, local);
             }
         }
+        if !self.groups.is_empty() {
+            self.match_groups();
+        }
+    }
+
+    fn match_groups(&mut self) {
+        for &slot in &self.found {
+            self.matched_groups.extend_from_slice(self.groups.of(slot));
+        }
     }
 
     /// References to filters that shards hold here.
     pub(super) fn attachments(&self) -> usize {
-        self.interest.iter().map(Vec::len).sum()
+        let plain: usize = self.interest.iter().map(Vec::len).sum();
+        plain + self.groups.attachments()
     }
+}
+
+/// The parts of a shared subscription; `None` for any other filter.
+pub(super) fn shared(filter: &str) -> Option<SharedFilter<'_>> {
+    SharedFilter::parse(filter).expect("SUBSCRIBE is checked")
 }
 
 /// The filters that matched, by the shard that wants them.

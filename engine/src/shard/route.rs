@@ -16,7 +16,7 @@ pub(super) struct Carried<'a> {
     only_filter: Option<Key>,
     stored: Option<Stored>,
     /// Where its record lies, if it is in a chunk.
-    source: Option<Source<'a>>,
+    pub(super) source: Option<Source<'a>>,
     /// The packet it came in, if QoS 0 subscribers get the same bytes.
     pub(super) packet: Option<SamePacket<'a>>,
 }
@@ -108,7 +108,9 @@ impl Shard {
         self.partition
             .route(message.topic, carried.topic_hash, &mut self.targets);
         let matched = !self.targets.is_empty();
-        if let Some(only) = self.targets.only_filter(self.id) {
+        if self.partition.matched_groups.is_empty()
+            && let Some(only) = self.targets.only_filter(self.id)
+        {
             self.memos.learn_answer(only, self.partition.epoch);
         }
         while let Some((shard, filters)) = self.targets.next() {
@@ -121,7 +123,7 @@ impl Shard {
             filters.clear();
             self.targets.give_back(shard, filters);
         }
-        matched
+        self.route_to_groups(carried) || matched
     }
 
     fn mail_deliver(
@@ -135,13 +137,18 @@ impl Shard {
                 .deliver_stored(shard, carried.stored(), filters);
             return;
         }
-        let source = match carried.source {
-            Some(source) => source,
-            None => *carried
-                .source
-                .insert(self.outboxes.copy_in(&carried.message)),
-        };
+        let source = self.source_of(carried);
         self.outboxes.deliver(shard, source, filters);
+    }
+
+    /// Where the record of a message lies in a chunk; copied there at most once.
+    #[inline]
+    pub(super) fn source_of<'a>(&mut self, carried: &mut Carried<'a>) -> Source<'a> {
+        let outboxes = &mut self.outboxes;
+        let message = &carried.message;
+        *carried
+            .source
+            .get_or_insert_with(|| outboxes.copy_in(message))
     }
 
     /// An empty payload clears what is retained [MQTT311-3.3.1-10] [MQTT5-3.3.1-6]. Returns false

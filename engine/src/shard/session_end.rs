@@ -86,19 +86,21 @@ impl Shard {
             session.will = None;
         }
         let expiry_seconds = session.expiry_seconds;
+        let ends = expiry_seconds == 0;
         if let Some(will) = &mut session.will {
             // Whichever comes first: the delay's end or the session's [MQTT5-3.1.3-9].
             let delay = will.delay_seconds.min(expiry_seconds);
             will.due_at = Some(now + Nanos::from_secs(u64::from(delay)));
         }
-        if expiry_seconds == 0 {
-            self.end_session(id);
-            return;
-        }
         session.ends_at = match expiry_seconds {
             NEVER_EXPIRES => Nanos::MAX,
             seconds => now + Nanos::from_secs(u64::from(seconds)),
         };
+        self.members_left(id, ends);
+        if ends {
+            self.end_session(id);
+            return;
+        }
         self.publish_due_will(id);
         self.arm_session(id);
     }
@@ -139,6 +141,7 @@ impl Shard {
             "a session ends after its connection"
         );
         let subscriptions = std::mem::take(&mut session.subscriptions);
+        session.shared = Vec::new();
         let replays = std::mem::take(&mut session.replays);
         let will = session.will.take();
         for (local, position) in subscriptions {
@@ -147,6 +150,7 @@ impl Shard {
         for replay in replays {
             self.cancel_replay(replay);
         }
+        self.release(id, |_, _| true);
         self.sessions.remove(id);
         if let Some(will) = will {
             self.publish_stored_will(&will);

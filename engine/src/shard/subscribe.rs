@@ -3,19 +3,18 @@
 use ringbus_protocols::mqtt::{
     PacketIdentifier, ReasonCode, RetainHandling, Subscribe, SubscribeFilter, Unsubscribe, Version,
 };
-use ringbus_protocols::topic::TopicFilter;
+use ringbus_protocols::topic::{SharedFilter, TopicFilter};
 
 use super::Shard;
 use super::connection::{Blocker, Flow};
 use super::explain::Answer;
+use super::fault::Fault;
 use super::filters::{PendingSubAck, Subscriber, SubscriptionOptions};
 use super::message::{Attach, Mail};
 use super::receive::Handled;
 use crate::base::{ConnId, Key, SessionId, ShardId};
 use crate::mailbox::Class;
 use crate::pubsub::Owners;
-
-const SHARED_PREFIX: &str = "$share/";
 
 /// What became of one filter of a SUBSCRIBE.
 struct Subscribed {
@@ -41,6 +40,13 @@ impl Shard {
             .unwrap_or(0);
         let mut reasons = Vec::new();
         let mut pending = Vec::new();
+        // [MQTT5-3.8.3-4]
+        if subscribe
+            .filters()
+            .any(|wanted| wanted.no_local && is_shared(wanted.filter))
+        {
+            return Err(Fault::NO_LOCAL_SHARED);
+        }
         for filter in subscribe.filters() {
             let subscribed = self.subscribe_one(session, &filter, identifier);
             reasons.push(subscribed.reason);
@@ -64,19 +70,17 @@ impl Shard {
         wanted: &SubscribeFilter<'_>,
         identifier: u32,
     ) -> Subscribed {
-        if wanted.filter.starts_with(SHARED_PREFIX) {
-            return Subscribed {
-                reason: ReasonCode::SharedSubscriptionsNotSupported,
-                pending: None,
-            };
-        }
-        let Ok(filter) = TopicFilter::parse(wanted.filter) else {
+        let (Ok(filter), Ok(shared)) = (
+            TopicFilter::parse(wanted.filter),
+            SharedFilter::parse(wanted.filter), // [MQTT5-4.8.2-1] [MQTT5-4.8.2-2]
+        ) else {
             return Subscribed {
                 reason: ReasonCode::TopicFilterInvalid,
                 pending: None,
             };
         };
-        let (local, is_new_here) = self.filters.obtain(filter.as_str());
+        let is_shared = shared.is_some();
+        let (local, is_new_here) = self.filters.obtain(filter.as_str(), is_shared);
         let options = SubscriptionOptions {
             qos: wanted.qos,
             no_local: wanted.no_local,
@@ -91,7 +95,11 @@ impl Shard {
         if is_new_here {
             self.attach(&filter, local);
         }
+        if is_new && is_shared {
+            self.member_came(session_id, local);
+        }
         let replay = match wanted.retain_handling {
+            _ if is_shared => false,
             RetainHandling::Send => true,
             RetainHandling::SendIfNew => is_new,
             RetainHandling::DoNotSend => false,
@@ -123,6 +131,9 @@ impl Shard {
         let position = u32::try_from(filter.subscribers.len()).expect("fewer than 2^32 sessions");
         filter.subscribers.push(subscriber);
         session.subscriptions.insert(local, position);
+        if filter.shared.is_some() {
+            session.shared.push(local);
+        }
         true
     }
 
@@ -132,6 +143,7 @@ impl Shard {
         for owner in self.owners_of(filter) {
             if owner == self.id {
                 self.partition.attach(filter, self.id, local);
+                self.note_attached(owner, local);
                 continue;
             }
             pending += 1;
@@ -237,10 +249,9 @@ impl Shard {
         }
         let removed = self.filters.find(filter).and_then(|local| {
             let session = self.sessions.get_mut(session_id)?;
-            session
-                .subscriptions
-                .remove(&local)
-                .map(|position| (local, position))
+            let position = session.subscriptions.remove(&local)?;
+            session.shared.retain(|&shared| shared != local);
+            Some((local, position))
         });
         let Some((local, position)) = removed else {
             return ReasonCode::NoSubscriptionExisted;
@@ -251,6 +262,7 @@ impl Shard {
 
     /// Takes a subscriber from a filter; the last one takes the filter along.
     pub(super) fn take_subscriber(&mut self, local: Key, position: u32) {
+        let position = self.retire(local, position).unwrap_or(position);
         let filter = self
             .filters
             .get_mut(local)
@@ -260,9 +272,12 @@ impl Shard {
         {
             session.subscriptions.insert(local, position);
         }
-        if filter.subscribers.is_empty()
-            && let Some(gone) = self.filters.remove(local)
-        {
+        let filter = self.filters.get(local).expect("it was just there");
+        if !filter.subscribers.is_empty() {
+            if filter.shared.is_some() {
+                self.tell_members(local);
+            }
+        } else if let Some(gone) = self.filters.remove(local) {
             self.detach(&gone.name, local);
             self.release_waiters(gone.waiters);
         }
@@ -285,6 +300,10 @@ impl Shard {
                 .control(owner, Class::Publish, Mail::Detach(Box::new(detach)));
         }
     }
+}
+
+fn is_shared(filter: &str) -> bool {
+    matches!(SharedFilter::parse(filter), Ok(Some(_)))
 }
 
 fn granted(wanted: &SubscribeFilter<'_>) -> ReasonCode {

@@ -178,6 +178,7 @@ pub(crate) fn config(io: IoChoice) -> Config {
         check_payload_format: false,
         queue_messages: usize::MAX,
         queue_policy: ringbus::config::QueuePolicy::DropNewest,
+        shared_strategy: ringbus::config::SharedStrategy::RoundRobin,
         session_expiry_max: u32::MAX,
         retained_messages_max: usize::MAX,
         retained_bytes_max: usize::MAX,

@@ -133,6 +133,7 @@ impl Plan {
             check_payload_format: false,
             queue_messages: usize::MAX,
             queue_policy: ringbus::config::QueuePolicy::DropNewest,
+            shared_strategy: ringbus::config::SharedStrategy::RoundRobin,
             session_expiry_max: u32::MAX,
             receive_maximum: *chance.pick(&[1, 4, 100]),
             topic_alias_maximum: *chance.pick(&[0, 2, 8]),

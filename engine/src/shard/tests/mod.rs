@@ -9,6 +9,7 @@ mod reasons;
 mod retained;
 mod runs;
 mod sessions;
+mod shared;
 
 use std::sync::Arc;
 
