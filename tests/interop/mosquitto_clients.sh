@@ -165,11 +165,18 @@ large_payload() {
     stop_subscriber
 }
 
+shared_subscription() {
+    subscribe -q 1 -t "\$share/group/$NAME/job"
+    publish -q 1 -t "$NAME/job" -m work
+    expect "$SUB" 1 0 "$NAME/job" work
+    stop_subscriber
+}
+
 main() {
     local failed=0
     for VERSION in "${VERSIONS[@]}"; do
         for CHECK in qos_both_ways order_of_many retained wills persistent_session takeover \
-            wildcards_and_dollar_topics large_payload; do
+            wildcards_and_dollar_topics large_payload shared_subscription; do
             NAME="m${VERSION#mqttv}${CHECK:0:9}"
             if ("$CHECK"); then echo "ok     mosquitto $VERSION $CHECK"; else failed=1; fi
         done

@@ -110,6 +110,20 @@ async function manyToMany (version, name) {
   }
 }
 
+async function sharedSubscription (version, name) {
+  const members = await Promise.all([1, 2, 3].map(n => Client.open(version, name + n)))
+  for (const member of members) await member.subscribe(`$share/group/${name}/job/+`, { qos: 1 })
+  const got = []
+  const all = members.map(async member => {
+    for (let n = 0; n < 10; n++) got.push((await member.message()).topic)
+  })
+  const numbers = [...Array(30).keys()]
+  for (const n of numbers) await members[0].publish(`${name}/job/${n}`, '', { qos: 1 })
+  await Promise.all(all)
+  assert.deepEqual(got.sort(), numbers.map(n => `${name}/job/${n}`).sort())
+  for (const member of members) await member.close()
+}
+
 async function largePayload (version, name) {
   const client = await Client.open(version, name)
   const payload = 'ab'.repeat(150_000)
@@ -235,7 +249,7 @@ async function v5PropertiesPass (version, name) {
 
 const CHECKS = [
   qosBothWays, orderAndCount, manyToMany, largePayload, retained, wills, persistentSession,
-  takeover, wildcardsAndDollarTopics
+  takeover, wildcardsAndDollarTopics, sharedSubscription
 ]
 
 async function main () {

@@ -288,9 +288,26 @@ def v5_no_local_and_retain_as_published(version, name):
     client.close(), other.close()
 
 
+def shared_subscription(version, name):
+    members = [Client(version, f"{name}{n}") for n in range(3)]
+    publisher = Client(version, f"{name}p")
+    inbox = queue.Queue()
+    for member in members:
+        member.messages = inbox
+        member.subscribe(f"$share/group/{name}/job/#", 1)
+    for n in range(30):
+        publisher.publish(f"{name}/job/{n}", str(n), 1)
+    got = [int(inbox.get(timeout=DEADLINE_SECONDS).payload) for n in range(30)]
+    assert inbox.empty()
+    assert sorted(got) == list(range(30)), got
+    for client in [*members, publisher]:
+        client.close()
+
+
 CHECKS = [
     qos_both_ways, order_and_count, many_to_many, large_payload, retained, wills,
     persistent_session, takeover, wildcards, dollar_topics, unsubscribe, keep_alive_answered,
+    shared_subscription,
 ]
 V5_CHECKS = [v5_properties_pass, v5_no_local_and_retain_as_published]
 

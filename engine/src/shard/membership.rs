@@ -121,6 +121,7 @@ impl Shard {
         let Some(held) = self.sessions.get_mut(session) else {
             return;
         };
+        assert!(held.conn.is_none(), "what is under way stays");
         if held.outbound.shared() == 0 {
             return;
         }

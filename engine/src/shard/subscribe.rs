@@ -92,11 +92,11 @@ impl Shard {
             identifier,
         };
         let is_new = self.put_subscriber(local, subscriber);
-        if is_new_here {
-            self.attach(&filter, local);
-        }
         if is_new && is_shared {
             self.member_came(session_id, local);
+        }
+        if is_new_here {
+            self.attach(&filter, local);
         }
         let replay = match wanted.retain_handling {
             _ if is_shared => false,

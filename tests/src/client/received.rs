@@ -53,7 +53,12 @@ impl Received {
         }
     }
 
-    pub(super) fn message(&self) -> Message {
+    /// The message, if it is a PUBLISH.
+    ///
+    /// # Panics
+    /// If it is anything else.
+    #[must_use]
+    pub fn message(&self) -> Message {
         let Packet::Publish(publish) = self.packet() else {
             panic!("not a PUBLISH: {self:?}")
         };

@@ -2,6 +2,7 @@
 
 mod chaos;
 mod client;
+mod group;
 mod innocent;
 mod plan;
 mod receive;
@@ -11,6 +12,7 @@ mod takeovers;
 mod world;
 
 pub use client::{Client, Profile, Publication};
+pub use group::{Group, GroupReport};
 pub use innocent::{innocent_goes_on, noise};
 pub use plan::Plan;
 pub use scene::{Actor, Scene, play, play_with};

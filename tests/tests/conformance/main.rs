@@ -18,6 +18,7 @@ mod reasons;
 mod retained;
 mod retained_limits;
 mod sessions;
+mod shared;
 mod subscribe;
 mod takeover;
 mod time;

@@ -3,7 +3,7 @@
 use crate::BOTH;
 use ringbus_protocols::mqtt::{QoS, SubscribeFilter, Version};
 use ringbus_tests::broker::Broker;
-use ringbus_tests::client::{Client, Hello};
+use ringbus_tests::client::Client;
 
 const ONE: QoS = QoS::AtLeastOnce;
 
@@ -140,24 +140,6 @@ fn mqtt5_3_8_3_3_no_local_keeps_own_messages_away() {
         client.expect(&topic, "own", ONE, false);
         client.expect_nothing();
     }
-    broker.stop();
-}
-
-/// `[MQTT5-3.8.4-7]`
-#[test]
-fn mqtt5_3_2_2_3_13_shared_subscriptions_are_refused_as_connack_says() {
-    let broker = Broker::start();
-    let mut client = Client::raw(broker.address(), Version::V5);
-    client.send_bytes(&Hello::new(Version::V5, "shared").encode());
-    let available = client.connected(|c| c.properties.shared_subscription_available());
-    assert_eq!(available, Some(false));
-    let filters = [
-        SubscribeFilter::new("$share/group/topic", ONE),
-        SubscribeFilter::new("plain", ONE),
-    ];
-    assert_eq!(client.subscribe_codes(&filters, None), [0x9E, 1]);
-    client.publish("topic", "unshared", ONE, false);
-    client.expect_nothing();
     broker.stop();
 }
 

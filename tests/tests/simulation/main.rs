@@ -8,6 +8,7 @@
 mod absence;
 mod delayed_wills;
 mod expiry;
+mod groups;
 mod pacing;
 mod silence;
 mod takeovers;
@@ -25,11 +26,7 @@ const FROZEN_SEEDS: Range<u64> = 0..14;
 const THREADS: usize = 2;
 
 /// Runs one seed; an error says how to replay it, whatever went wrong.
-fn run(
-    test: &str,
-    seed: u64,
-    world: impl FnOnce() -> Result<Report, String>,
-) -> Result<Report, String> {
+fn run<T>(test: &str, seed: u64, world: impl FnOnce() -> Result<T, String>) -> Result<T, String> {
     let outcome = catch_unwind(AssertUnwindSafe(world)).unwrap_or_else(|panic| {
         let text = panic.downcast_ref::<String>().map(String::as_str);
         let text = text.or_else(|| panic.downcast_ref::<&str>().copied());
@@ -199,7 +196,7 @@ fn the_corpus_of_the_fuzzer_is_what_noise_makes() {
 /// A shard that panics is not swallowed: the run fails and says which seed it was.
 #[test]
 fn a_panic_is_reported_with_its_seed() {
-    let what = run("seeds", 7, || panic!("half-alive")).expect_err("it panicked");
+    let what = run::<Report>("seeds", 7, || panic!("half-alive")).expect_err("it panicked");
     assert!(what.contains("half-alive"), "{what}");
     assert!(what.contains("RINGBUS_SIM_SEED=7 cargo test"), "{what}");
 }

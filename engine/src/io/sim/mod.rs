@@ -261,6 +261,13 @@ impl Sim {
         self.links[index(socket)].stage == Stage::Gone
     }
 
+    /// True when the server has ended the connection, whether the client can see it yet or not.
+    #[must_use]
+    pub fn is_ended(&self, socket: Socket) -> bool {
+        let stage = &self.links[index(socket)].stage;
+        matches!(stage, Stage::Lingering { .. } | Stage::Gone)
+    }
+
     /// Stops a shard for this long, as if its thread did not run.
     pub fn freeze(&mut self, shard: usize, duration: Nanos) {
         self.seats[shard].frozen_until = Nanos(self.now.0 + duration.0);
