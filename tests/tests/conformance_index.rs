@@ -26,6 +26,9 @@ const SPECIFICATIONS: [(&str, &str, &str); 2] = [
     ("MQTT5", "MQTT 5.0", "tests/conformance/mqtt5.tsv"),
 ];
 
+/// Statements that bind the server and that no test can ask for, at most.
+const EXCUSED_MAX: usize = 10;
+
 const INTRODUCTION: &str = "\
 # Conformance
 
@@ -34,12 +37,12 @@ and the tests that ask this broker for it. The specifications decide what a stat
 words here only help to find it. Where it misprints a number, the number here is the one that was
 meant: 3.1.2-7, 3.3.1-1 and 3.8.3-4 of 3.1.1, and 4.2.0-1 of 5.0.
 
-This is an index in progress: **OPEN statements that bind the server are open.** Some test may well
-rely on one of them without saying so. A test stands here because its documentation or its body
-cites the statement: somebody held the two beside each other. It may ask for a part of what the
-statement says, and of one that binds both sides it asks for the server's part, or for what the
-codec takes and refuses. That a test can fail is shown for the simulation only, in
-[tests/bugs/](../tests/bugs/).
+Every statement that binds the server has a test, but for at most EXCUSED, which say why there is
+nothing to test. A test stands here because its documentation or its body cites the statement:
+somebody held the two beside each other. It may ask for a part of what the statement says, and of
+one that binds both sides it asks for the server's part, or for what the codec takes and refuses. A
+statement about a server that does not serve something is asked by showing that it is served. That a
+test can fail is shown for the simulation only, in [tests/bugs/](../tests/bugs/).
 
 The page is made from the lists in [tests/conformance/](../tests/conformance/) and the citations in
 the tests. After a change of either:
@@ -217,8 +220,7 @@ fn problems(lists: &[Vec<Statement>], proofs: &Proofs) -> Vec<String> {
 }
 
 fn page(lists: &[Vec<Statement>], proofs: &Proofs) -> String {
-    let open: usize = lists.iter().map(|list| counts(list, proofs).open).sum();
-    let introduction = INTRODUCTION.replace("OPEN", &open.to_string());
+    let introduction = INTRODUCTION.replace("EXCUSED", &EXCUSED_MAX.to_string());
     let mut page = introduction.replace("COMMAND", REWRITE);
     for ((_, title, _), list) in SPECIFICATIONS.iter().zip(lists) {
         page += &format!("\n## {title}\n\n| statement | binds | is about | test |\n");
@@ -279,6 +281,16 @@ fn summary(lists: &[Vec<Statement>], proofs: &Proofs) -> String {
         text += &format!("| {title} | {listed} | {all} | {tested} | {excused} | {open} |\n");
     }
     text
+}
+
+#[test]
+fn nothing_that_binds_the_server_is_open_and_little_is_excused() {
+    let lists = SPECIFICATIONS.map(|(prefix, _, path)| statements(prefix, &read(path)));
+    let proofs = proofs();
+    let counts = lists.map(|list| counts(&list, &proofs));
+    assert_eq!(counts.iter().map(|one| one.open).sum::<usize>(), 0);
+    let excused: usize = counts.iter().map(|one| one.excused).sum();
+    assert!(excused <= EXCUSED_MAX, "{excused} are excused");
 }
 
 #[test]

@@ -59,12 +59,13 @@ fn mqtt_3_1_0_2_second_connect_is_protocol_error() {
 #[test]
 fn mqtt_3_1_2_1_unknown_protocol_name_is_refused() {
     let broker = Broker::start();
-    let answer = rejection(
-        &broker,
-        Version::V3_1_1,
-        &connect_bytes(b"HTTP", 4, 2, &[0, 1, b'a']),
-    );
-    assert_eq!(answer, None, "it may be no MQTT at all");
+    for name in [&b"HTTP"[..], b"mqtt", b"MQTTT", b"MQ", b""] {
+        for (version, rest) in BOTH.into_iter().zip([&[0, 1, b'a'][..], &[0, 0, 1, b'a']]) {
+            let bytes = connect_bytes(name, version.protocol_level(), 2, rest);
+            let answer = rejection(&broker, version, &bytes);
+            assert_eq!(answer, None, "it may be no MQTT at all: {name:?}");
+        }
+    }
     broker.stop();
 }
 
@@ -84,17 +85,36 @@ fn mqtt_3_1_2_2_unsupported_level_is_refused_with_its_code() {
 }
 
 /// `[MQTT5-3.1.2-3]` `[MQTT5-3.1.2-11]` `[MQTT5-3.1.2-13]` `[MQTT5-3.1.4-1]` `[MQTT5-3.14.0-1]`
-/// `[MQTT311-3.1.2-3]` `[MQTT311-3.1.2-11]` `[MQTT311-3.1.2-13]` `[MQTT311-3.1.2-15]`
-/// `[MQTT311-3.1.4-1]`
+/// `[MQTT5-3.1.2-12]` `[MQTT311-3.1.2-3]` `[MQTT311-3.1.2-11]` `[MQTT311-3.1.2-13]`
+/// `[MQTT311-3.1.2-14]` `[MQTT311-3.1.2-15]` `[MQTT311-3.1.4-1]` `[MQTT311-3.2.2-6]`
 #[test]
 fn mqtt_3_1_2_3_reserved_flag_and_bad_flags_are_malformed() {
     let broker = Broker::start();
-    // Reserved bit; will QoS 3; will QoS, will retain without a will.
-    for flags in [0b0000_0011, 0b0001_1110, 0b0000_1010, 0b0010_0010] {
+    // Reserved bit; will QoS, will retain without a will; will QoS 3, and 1 to show that nothing
+    // else is wrong with it.
+    for (flags, is_fine) in [
+        (0b0000_0011, false),
+        (0b0000_1010, false),
+        (0b0010_0010, false),
+        (0b0001_1110, false),
+        (0b0000_1110, true),
+    ] {
         for version in BOTH {
             let v5 = version == Version::V5;
-            let rest: &[u8] = if v5 { &[0, 0, 1, b'a'] } else { &[0, 1, b'a'] };
-            let bytes = connect_bytes(b"MQTT", version.protocol_level(), flags, rest);
+            let mut rest = if v5 { vec![0] } else { vec![] };
+            rest.extend([0, 1, b'a']);
+            if flags & 0b100 != 0 {
+                rest.extend(if v5 { &[0][..] } else { &[] });
+                rest.extend([0, 1, b'w', 0, 1, b'x']);
+            }
+            let bytes = connect_bytes(b"MQTT", version.protocol_level(), flags, &rest);
+            if is_fine {
+                let mut client = Client::raw(broker.address(), version);
+                client.send_bytes(&bytes);
+                client.connected(|_| ());
+                client.disconnect();
+                continue;
+            }
             let answer = rejection(&broker, version, &bytes);
             assert!(
                 answer.is_none() || (v5 && answer == Some(0x81)),
@@ -190,6 +210,49 @@ fn mqtt5_3_1_3_7_empty_client_identifier_is_assigned() {
     broker.stop();
 }
 
+/// `[MQTT5-3.1.3-7]`
+#[test]
+fn mqtt5_3_1_3_7_the_assigned_identifier_is_the_clients_from_then_on() {
+    let broker = Broker::start();
+    let hello = Hello::persistent(Version::V5, "");
+    let mut client = Client::raw(broker.address(), Version::V5);
+    client.send_bytes(&hello.encode());
+    let name = client.connected(|connack| {
+        let name = connack.properties.assigned_client_identifier();
+        name.expect("an assigned client identifier").to_owned()
+    });
+    client.subscribe("assigned", QoS::AtLeastOnce);
+    let hello = Hello::persistent(Version::V5, &name);
+    let mut again = Client::raw(broker.address(), Version::V5);
+    again.send_bytes(&hello.encode());
+    let (present, assigned) = again.connected(|connack| {
+        let assigned = connack.properties.assigned_client_identifier();
+        (connack.session_present, assigned.is_some())
+    });
+    assert_eq!((present, assigned), (true, false));
+    assert_eq!(client.disconnected(), Some(0x8E));
+    again.publish("assigned", "kept", QoS::AtLeastOnce, false);
+    again.expect("assigned", "kept", QoS::AtLeastOnce, false);
+    broker.stop();
+}
+
+/// Two clients without an identifier are two clients: neither takes the other over.
+/// `[MQTT311-3.1.3-6]`
+#[test]
+fn mqtt311_3_1_3_6_clients_without_an_identifier_get_different_ones() {
+    let broker = Broker::start();
+    let open = |_| Client::open(&broker, Version::V3_1_1, "");
+    let mut clients: Vec<_> = (0..6).map(open).collect();
+    for client in &mut clients {
+        client.subscribe("nameless", QoS::AtMostOnce);
+    }
+    clients[0].publish("nameless", "all", QoS::AtLeastOnce, false);
+    for client in &mut clients {
+        client.expect("nameless", "all", QoS::AtMostOnce, false);
+    }
+    broker.stop();
+}
+
 /// `[MQTT5-3.1.3-5]` `[MQTT311-3.1.3-5]`
 #[test]
 fn mqtt_3_1_3_5_long_client_identifiers_are_accepted_or_refused_as_such() {
@@ -201,6 +264,8 @@ fn mqtt_3_1_3_5_long_client_identifiers_are_accepted_or_refused_as_such() {
     broker.stop();
 }
 
+/// What CONNACK does not take back is served: every QoS, retained messages, wills of both.
+/// `[MQTT5-3.2.2-9]` `[MQTT5-3.2.2-10]` `[MQTT5-3.2.2-12]` `[MQTT5-3.2.2-13]` `[MQTT311-3.8.3-2]`
 #[test]
 fn mqtt5_3_2_2_connack_says_what_the_server_does_not_do() {
     let broker = Broker::start_with(&["--max-packet-size", "10000"]);
@@ -221,6 +286,14 @@ fn mqtt5_3_2_2_connack_says_what_the_server_does_not_do() {
             Some(false)
         );
     });
+    for qos in [QoS::AtMostOnce, QoS::AtLeastOnce, QoS::ExactlyOnce] {
+        let topic = format!("serves/{}", u8::from(qos));
+        let mortal = Hello::new(Version::V5, "mortal").with_will(&topic, "will", qos, true);
+        Client::hello(&broker, &mortal).0.cut();
+        client.subscribe("serves/+", qos);
+        while client.message().topic != topic {}
+        client.unsubscribe(&["serves/+"]);
+    }
     broker.stop();
 }
 
@@ -295,7 +368,7 @@ fn mqtt_3_1_4_5_packets_right_behind_connect_are_served_in_order() {
     broker.stop().assert_mail_crossed();
 }
 
-/// `[MQTT5-3.12.4-1]` `[MQTT311-3.12.4-1]`
+/// `[MQTT5-3.12.4-1]` `[MQTT5-4.2.0-1]` `[MQTT311-3.12.4-1]` `[MQTT311-7.1.1-1]`
 #[test]
 fn every_packet_may_come_one_byte_at_a_time() {
     let broker = Broker::start();

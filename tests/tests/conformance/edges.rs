@@ -9,7 +9,7 @@ use ringbus_tests::client::{Client, Hello};
 
 const ONE: QoS = QoS::AtLeastOnce;
 
-/// `[MQTT311-3.1.3-6]` and the identifiers that version 5 names, too.
+/// `[MQTT5-3.1.3-5]` `[MQTT311-3.1.3-5]`
 #[test]
 fn mqtt_3_1_3_5_all_letters_and_digits_make_client_identifiers() {
     const CHARACTERS: &[u8] = b"0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ";

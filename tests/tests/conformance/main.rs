@@ -17,6 +17,7 @@ mod qos;
 mod reasons;
 mod retained;
 mod retained_limits;
+mod server_packets;
 mod sessions;
 mod shared;
 mod subscribe;

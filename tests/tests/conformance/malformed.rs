@@ -18,7 +18,86 @@ const CASES: &[Case] = &[
     ),
     (
         "2.1.3-1 SUBSCRIBE flags are 2",
-        &[0x80, 0x06, 0, 1, 0, 1, b'a', 0],
+        &[0x80, 0x07, 0, 1, 0, 0, 1, b'a', 0],
+        Some(0x81),
+        true,
+    ),
+    (
+        "2.1.3-1 UNSUBSCRIBE flags are 2",
+        &[0xA0, 0x06, 0, 1, 0, 0, 1, b'a'],
+        Some(0x81),
+        true,
+    ),
+    (
+        "2.1.3-1 PUBACK flags are 0",
+        &[0x41, 0x02, 0, 1],
+        Some(0x81),
+        true,
+    ),
+    (
+        "2.1.3-1 PUBREC flags are 0",
+        &[0x52, 0x02, 0, 1],
+        Some(0x81),
+        true,
+    ),
+    (
+        "2.1.3-1 PUBCOMP flags are 0",
+        &[0x72, 0x02, 0, 1],
+        Some(0x81),
+        true,
+    ),
+    (
+        "3.14.1-1 DISCONNECT flags are 0",
+        &[0xE1, 0x00],
+        Some(0x81),
+        true,
+    ),
+    ("3.15.1-1 AUTH flags are 0", &[0xF1, 0x00], Some(0x81), true),
+    (
+        "1.5.5-1 a length of properties that is longer than need be",
+        &[0x30, 0x05, 0, 1, b'a', 0x80, 0x00],
+        Some(0x81),
+        false,
+    ),
+    (
+        "3.3.2-14 wildcard in a response topic",
+        &[0x30, 0x08, 0, 1, b'a', 4, 0x08, 0, 1, b'#'],
+        Some(0x81),
+        false,
+    ),
+    (
+        "3.3.2-13 a response topic that is no UTF-8",
+        &[0x30, 0x08, 0, 1, b'a', 4, 0x08, 0, 1, 0xFF],
+        Some(0x81),
+        false,
+    ),
+    (
+        "3.3.2-19 a content type that is no UTF-8",
+        &[0x30, 0x08, 0, 1, b'a', 4, 0x03, 0, 1, 0xFF],
+        Some(0x81),
+        false,
+    ),
+    (
+        "1.5.7-1 a name of a user property that is no UTF-8",
+        &[0x30, 0x0B, 0, 1, b'a', 7, 0x26, 0, 1, 0xFF, 0, 1, b'v'],
+        Some(0x81),
+        false,
+    ),
+    (
+        "1.5.7-1 a value of a user property that is no UTF-8",
+        &[0x30, 0x0B, 0, 1, b'a', 7, 0x26, 0, 1, b'n', 0, 1, 0xFF],
+        Some(0x81),
+        false,
+    ),
+    (
+        "3.8.3-1 a filter that is no UTF-8",
+        &[0x82, 0x07, 0, 1, 0, 0, 1, 0xFF, 0],
+        Some(0x81),
+        true,
+    ),
+    (
+        "3.10.3-1 a filter that is no UTF-8",
+        &[0xA2, 0x06, 0, 1, 0, 0, 1, 0xFF],
         Some(0x81),
         true,
     ),
@@ -263,7 +342,7 @@ const CASES: &[Case] = &[
 fn in_version_3(name: &str, bytes: &[u8]) -> Vec<u8> {
     let drop_at = match bytes[0] & 0xF0 {
         0x30 if name.contains("QoS 3") || name.contains("identifier 0") => 7,
-        0x80 | 0xA0 if bytes[0] & 0x0F == 2 => 4,
+        0x80 | 0xA0 => 4,
         0x20 | 0xB0 => 4,
         0x90 => 4,
         _ => return bytes.to_vec(),
@@ -309,11 +388,13 @@ fn ask_all(version: Version) {
     broker.stop();
 }
 
-/// `[MQTT5-1.5.4-1]` `[MQTT5-1.5.4-2]` `[MQTT5-2.1.3-1]` `[MQTT5-2.2.1-3]` `[MQTT5-3.1.2-8]`
-/// `[MQTT5-3.3.1-2]` `[MQTT5-3.3.1-4]` `[MQTT5-3.3.2-1]` `[MQTT5-3.3.2-2]` `[MQTT5-3.3.2-8]`
-/// `[MQTT5-3.3.4-6]` `[MQTT5-3.4.2-1]` `[MQTT5-3.6.1-1]` `[MQTT5-3.8.3-2]` `[MQTT5-3.8.3-5]`
-/// `[MQTT5-3.10.3-2]` `[MQTT5-3.14.2-1]` `[MQTT5-4.7.0-1]` `[MQTT5-4.7.3-1]` `[MQTT5-4.7.3-2]`
-/// `[MQTT5-4.12.0-7]` `[MQTT5-4.13.1-1]` `[MQTT5-4.13.2-1]`
+/// `[MQTT5-1.5.4-1]` `[MQTT5-1.5.4-2]` `[MQTT5-1.5.5-1]` `[MQTT5-1.5.7-1]` `[MQTT5-2.1.3-1]`
+/// `[MQTT5-2.2.1-3]` `[MQTT5-3.1.2-8]` `[MQTT5-3.3.1-2]` `[MQTT5-3.3.1-4]` `[MQTT5-3.3.2-1]`
+/// `[MQTT5-3.3.2-2]` `[MQTT5-3.3.2-8]` `[MQTT5-3.3.2-13]` `[MQTT5-3.3.2-14]` `[MQTT5-3.3.2-19]`
+/// `[MQTT5-3.3.4-6]` `[MQTT5-3.4.2-1]` `[MQTT5-3.6.1-1]` `[MQTT5-3.8.1-1]` `[MQTT5-3.8.3-1]`
+/// `[MQTT5-3.8.3-2]` `[MQTT5-3.8.3-5]` `[MQTT5-3.10.1-1]` `[MQTT5-3.10.3-1]` `[MQTT5-3.10.3-2]`
+/// `[MQTT5-3.14.1-1]` `[MQTT5-3.14.2-1]` `[MQTT5-3.15.1-1]` `[MQTT5-4.7.0-1]` `[MQTT5-4.7.3-1]`
+/// `[MQTT5-4.7.3-2]` `[MQTT5-4.12.0-7]` `[MQTT5-4.13.1-1]` `[MQTT5-4.13.2-1]`
 #[test]
 fn mqtt5_4_13_malformed_packets_are_answered_with_their_reason() {
     ask_all(Version::V5);
@@ -322,7 +403,8 @@ fn mqtt5_4_13_malformed_packets_are_answered_with_their_reason() {
 /// `[MQTT311-1.5.3-1]` `[MQTT311-1.5.3-2]` `[MQTT311-2.2.2-1]` `[MQTT311-2.2.2-2]`
 /// `[MQTT311-2.3.1-1]` `[MQTT311-3.1.2-8]` `[MQTT311-3.3.1-2]` `[MQTT311-3.3.1-4]`
 /// `[MQTT311-3.3.2-1]` `[MQTT311-3.3.2-2]` `[MQTT311-3.6.1-1]` `[MQTT311-3.8.1-1]`
-/// `[MQTT311-3.8.3-3]` `[MQTT311-3.8.3-4]` `[MQTT311-3.10.3-2]` `[MQTT311-4.7.1-1]`
+/// `[MQTT311-3.8.3-1]` `[MQTT311-3.8.3-3]` `[MQTT311-3.8.3-4]` `[MQTT311-3.10.1-1]`
+/// `[MQTT311-3.10.3-1]` `[MQTT311-3.10.3-2]` `[MQTT311-3.14.1-1]` `[MQTT311-4.7.1-1]`
 /// `[MQTT311-4.7.3-1]` `[MQTT311-4.7.3-2]` `[MQTT311-4.8.0-1]`
 #[test]
 fn mqtt311_4_8_0_1_malformed_packets_close_the_connection() {

@@ -114,6 +114,10 @@ fn mqtt5_3_3_2_properties_are_passed_on_unaltered() {
     let mut publisher = Client::open(&broker, Version::V5, "publisher");
     let mut subscriber = Client::open(&broker, Version::V5, "subscriber");
     subscriber.subscribe("props", QoS::AtLeastOnce);
+    let hello = Hello::persistent(Version::V5, "away");
+    let (mut away, _) = Client::hello(&broker, &hello);
+    away.subscribe("props", QoS::AtLeastOnce);
+    away.disconnect();
     let mut properties = PropertiesBuf::new();
     for property in [
         Property::PayloadFormatIndicator(true),
@@ -129,14 +133,23 @@ fn mqtt5_3_3_2_properties_are_passed_on_unaltered() {
     let packet_identifier = Some(publisher.new_packet_identifier());
     publisher.send(&Packet::Publish(Publish {
         qos: QoS::AtLeastOnce,
+        retain: true,
         topic: "props",
         packet_identifier,
         properties: properties.as_properties(),
+        payload: b"kept",
         ..Publish::default()
     }));
     publisher.ack(PacketType::PubAck);
-    let got = subscriber.message();
-    assert_eq!(got.properties, properties.as_properties().as_raw());
+    // To one that is there, from the queue of one that was away, and to one that comes later.
+    let (away, _) = Client::hello(&broker, &hello);
+    let mut late = Client::open(&broker, Version::V5, "late");
+    late.subscribe("props", QoS::AtLeastOnce);
+    for mut client in [subscriber, away, late] {
+        let got = client.message();
+        assert_eq!(got.properties, properties.as_properties().as_raw());
+    }
+    publisher.publish("props", "", QoS::AtLeastOnce, true);
     // Version 3 gets the same message without them.
     let mut old = Client::open(&broker, Version::V3_1_1, "old");
     old.subscribe("props", QoS::AtLeastOnce);
@@ -181,7 +194,7 @@ fn mqtt5_3_3_2_3_topic_alias_stands_for_its_topic_until_it_is_set_anew() {
 /// The broker never invents an alias for a client that allows none.
 /// `[MQTT5-2.2.2-1]` `[MQTT5-3.1.2-27]`
 #[test]
-fn mqtt5_3_1_2_26_no_alias_is_sent_to_a_client_without_topic_alias_maximum() {
+fn mqtt5_3_1_2_27_no_alias_is_sent_to_a_client_without_topic_alias_maximum() {
     let broker = Broker::start();
     let mut client = Client::open(&broker, Version::V5, "plain");
     client.subscribe("plain/#", QoS::AtLeastOnce);
@@ -192,6 +205,38 @@ fn mqtt5_3_1_2_26_no_alias_is_sent_to_a_client_without_topic_alias_maximum() {
             (got.topic.as_str(), got.properties.as_slice()),
             ("plain/topic", &[][..])
         );
+    }
+    broker.stop();
+}
+
+/// However many topics there are, an alias is one of those that the client takes, and stands for
+/// the topic that it came with.
+/// `[MQTT5-3.1.2-26]` `[MQTT5-3.3.2-11]`
+#[test]
+fn mqtt5_3_1_2_26_no_alias_is_above_the_clients_topic_alias_maximum() {
+    const MAXIMUM: u16 = 2;
+    let broker = Broker::start();
+    let hello = Hello::new(Version::V5, "aliases").with(Property::TopicAliasMaximum(MAXIMUM));
+    let (mut client, _) = Client::hello(&broker, &hello);
+    client.subscribe("aliases/t/#", QoS::AtMostOnce);
+    let mut publisher = Client::open(&broker, Version::V5, "publisher");
+    let mut known = std::collections::HashMap::new();
+    for number in 0..30 {
+        let topic = format!("aliases/t/{}", number % 5);
+        publisher.publish(&topic, &topic, QoS::AtLeastOnce, false);
+        let received = client.receive_only(PacketType::Publish);
+        let Packet::Publish(publish) = received.packet() else {
+            unreachable!("by its type")
+        };
+        let Some(alias) = publish.properties.topic_alias() else {
+            assert_eq!(publish.topic, topic);
+            continue;
+        };
+        assert!((1..=MAXIMUM).contains(&alias), "{alias}");
+        if !publish.topic.is_empty() {
+            known.insert(alias, publish.topic.to_owned());
+        }
+        assert_eq!(known.get(&alias), Some(&topic));
     }
     broker.stop();
 }
@@ -224,7 +269,7 @@ fn mqtt5_3_4_2_1_puback_says_whether_anyone_subscribed() {
     broker.stop();
 }
 
-/// `[MQTT5-3.3.4-2]` `[MQTT5-3.3.4-3]` `[MQTT5-3.3.4-4]`
+/// `[MQTT5-3.3.4-2]` `[MQTT5-3.3.4-3]` `[MQTT5-3.3.4-4]` `[MQTT5-3.3.4-5]`
 #[test]
 fn mqtt5_3_3_4_overlapping_subscriptions_give_one_copy_with_the_highest_qos_and_all_identifiers() {
     let broker = Broker::start();

@@ -2,7 +2,8 @@
 
 use crate::BOTH;
 use ringbus_protocols::mqtt::{
-    Ack, Packet, PacketIdentifier, PacketType, Properties, Publish, QoS, ReasonCode, Version,
+    Ack, Packet, PacketIdentifier, PacketType, Properties, PropertiesBuf, Property, Publish, QoS,
+    ReasonCode, Version,
 };
 use ringbus_tests::broker::Broker;
 use ringbus_tests::client::{Client, Hello};
@@ -190,17 +191,67 @@ fn mqtt5_4_3_3_a_pubrec_with_an_error_ends_the_delivery() {
     broker.stop();
 }
 
-/// `[MQTT5-2.2.1-4]` `[MQTT5-4.3.2-1]` `[MQTT311-2.3.1-4]` `[MQTT311-4.3.2-1]`
+/// `[MQTT5-4.4.0-2]`
+#[test]
+fn mqtt5_4_4_0_2_a_puback_with_an_error_ends_the_delivery() {
+    let broker = Broker::start();
+    let hello = Hello::persistent(Version::V5, "refuses").with(Property::ReceiveMaximum(1));
+    let (mut client, _) = Client::hello(&broker, &hello);
+    client.subscribe("refused", QoS::AtLeastOnce);
+    client.publish("refused", "no", QoS::AtLeastOnce, false);
+    let message = client.message_unacknowledged();
+    let identifier = message.packet_identifier.expect("QoS 1");
+    let refusal = with_reason(identifier, ReasonCode::ImplementationSpecificError);
+    client.send(&Packet::PubAck(refusal));
+    client.cut();
+    let (mut client, _) = Client::hello(&broker, &hello);
+    client.publish("refused", "yes", QoS::AtLeastOnce, false);
+    client.expect("refused", "yes", QoS::AtLeastOnce, false);
+    client.expect_nothing();
+    broker.stop();
+}
+
+/// `[MQTT5-4.3.3-9]`
+#[test]
+fn mqtt5_4_3_3_9_after_a_pubrec_that_refuses_the_identifier_is_a_new_message() {
+    let broker = Broker::start_with(&["--check-payload-format"]);
+    let mut client = Client::open(&broker, Version::V5, "client");
+    client.subscribe("text", QoS::ExactlyOnce);
+    let identifier = client.new_packet_identifier();
+    let mut text = PropertiesBuf::new();
+    text.push(Property::PayloadFormatIndicator(true));
+    for payload in [&b"\xFF"[..], b"\xFF", b"text"] {
+        client.send(&Packet::Publish(Publish {
+            qos: QoS::ExactlyOnce,
+            topic: "text",
+            packet_identifier: Some(identifier),
+            properties: text.as_properties(),
+            payload,
+            ..Publish::default()
+        }));
+        let reason = if payload == b"text" { 0 } else { 0x99 };
+        assert_eq!(client.ack(PacketType::PubRec), (identifier, reason));
+    }
+    client.send(&Packet::PubRel(ack(identifier)));
+    assert_eq!(client.ack(PacketType::PubComp), (identifier, 0));
+    client.expect("text", "text", QoS::ExactlyOnce, false);
+    client.expect_nothing();
+    broker.stop();
+}
+
+/// `[MQTT5-2.2.1-4]` `[MQTT5-4.3.2-1]` `[MQTT5-4.3.3-1]` `[MQTT311-2.3.1-4]` `[MQTT311-4.3.2-1]`
+/// `[MQTT311-4.3.3-1]`
 #[test]
 fn mqtt_2_2_1_4_identifiers_of_messages_under_way_differ() {
     let broker = Broker::start();
     for version in BOTH {
         let mut client = Client::open(&broker, version, "window");
-        client.subscribe("window", QoS::AtLeastOnce);
+        client.subscribe("window", QoS::ExactlyOnce);
         let mut publisher = Client::open(&broker, version, "publisher");
         let mut under_way = Vec::new();
         for number in 0..20 {
-            publisher.publish("window", &number.to_string(), QoS::AtLeastOnce, false);
+            let qos = [QoS::AtLeastOnce, QoS::ExactlyOnce][number % 2];
+            publisher.publish("window", &number.to_string(), qos, false);
             under_way.push(client.message_unacknowledged());
         }
         let mut identifiers: Vec<_> = under_way.iter().map(|m| m.packet_identifier).collect();

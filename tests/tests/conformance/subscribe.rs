@@ -75,7 +75,7 @@ fn mqtt_3_8_4_after_suback_no_message_is_missed() {
 /// `[MQTT5-2.2.1-6]` `[MQTT5-3.10.4-1]` `[MQTT5-3.10.4-2]` `[MQTT5-3.10.4-4]` `[MQTT311-2.3.1-7]`
 /// `[MQTT311-3.10.4-1]` `[MQTT311-3.10.4-2]` `[MQTT311-3.10.4-4]`
 #[test]
-fn mqtt_3_10_4_3_unsubscribe_ends_that_filter_only() {
+fn mqtt_3_10_4_1_unsubscribe_ends_that_filter_only() {
     let broker = Broker::start();
     for version in BOTH {
         let mut client = Client::open(&broker, version, "client");

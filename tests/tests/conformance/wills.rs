@@ -121,7 +121,7 @@ fn a_will_comes_after_the_publishes_of_its_client() {
     let mut watcher = watcher(&broker);
     for number in 0..20 {
         let topic = format!("will/{number}");
-        let hello = Hello::new(Version::V3_1_1, &format!("mortal{number}"))
+        let hello = Hello::new(BOTH[number % 2], &format!("mortal{number}"))
             .with_will(&topic, "gone", ONE, false);
         let (mut client, _) = Client::hello(&broker, &hello);
         for value in 0..20 {

@@ -286,6 +286,8 @@ fn ask(all: fn(SocketAddr)) {
     broker.stop().assert_mail_crossed();
 }
 
+/// A client that never heard of this broker needs no extension to be served.
+/// `[MQTT311-7.0.0-2]`
 #[test]
 fn rumqttc_4() {
     ask(v4::all);
