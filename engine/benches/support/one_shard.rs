@@ -46,6 +46,7 @@ impl OneShard {
             topic_alias_maximum: 8,
             mechanisms: Vec::new(),
             pace_us_max: 0,
+            sys_interval: Nanos::ZERO,
             partitioner: Arc::new(partitioner),
             hasher,
             admission: Arc::new(Admission::new(10_000)),

@@ -94,6 +94,18 @@ impl<T> Slab<T> {
         self.len == 0
     }
 
+    /// How many slots there are, in use or not.
+    #[must_use]
+    pub fn slots(&self) -> usize {
+        self.slots.len()
+    }
+
+    /// The values in a range of slots, which may reach beyond the last.
+    pub fn in_slots(&self, range: std::ops::Range<usize>) -> impl Iterator<Item = &T> {
+        let slots = self.slots.iter().skip(range.start).take(range.len());
+        slots.filter_map(|slot| slot.value.as_ref())
+    }
+
     /// Every key in use, in slot order.
     pub fn keys(&self) -> impl Iterator<Item = Key> + '_ {
         self.slots

@@ -256,6 +256,21 @@ pub struct ServeFlags {
     #[arg(help_heading = "Limits")]
     pub drain_timeout: String,
 
+    /// How often the topics below $SYS are updated; 0 turns them off
+    ///
+    /// $SYS/broker/... has the topics that Mosquitto has, $SYS/shard/N/... the
+    /// counters of each shard. Only values that changed are published.
+    ///
+    /// Example: ringbus --sys-interval 60s
+    #[arg(
+        long,
+        value_name = "TIME",
+        env = "RINGBUS_SYS_INTERVAL",
+        default_value = "10s"
+    )]
+    #[arg(help_heading = "Statistics")]
+    pub sys_interval: String,
+
     /// Form of the log on stderr: auto, text or json
     ///
     /// auto is text on a terminal and JSON lines otherwise.

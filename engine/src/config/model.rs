@@ -68,6 +68,8 @@ pub struct Config {
     pub drain_timeout: Duration,
     /// The longest paced wait in microseconds; 0 is off.
     pub pace_us_max: u32,
+    /// Between two updates of `$SYS`; zero is off.
+    pub sys_interval: Duration,
     /// The network driver.
     pub io: IoChoice,
     /// Form of the log.
@@ -189,6 +191,7 @@ impl Config {
                 Duration::ZERO,
             )?,
             pace_us_max: reader.pace_us()?,
+            sys_interval: reader.sys_interval()?,
             io: reader.one_of("io", &flags.io, &IO_CHOICES)?,
             log_format: reader.one_of("log-format", &flags.log_format, &LOG_FORMATS)?,
             log_level: reader.one_of("log-level", &flags.log_level, &LOG_LEVELS)?,
@@ -391,6 +394,14 @@ impl Reader<'_> {
         let text = &self.given.flags.topic_alias_max;
         let count = self.count("topic-alias-max", text, 0, u64::from(u16::MAX))?;
         Ok(u16::try_from(count).expect("the range ends at 65,535"))
+    }
+
+    fn sys_interval(&self) -> Result<Duration, ConfigError> {
+        let text = &self.given.flags.sys_interval;
+        match text.as_str() {
+            "0" | "0s" => Ok(Duration::ZERO),
+            _ => self.duration("sys-interval", text, Duration::from_secs(1)),
+        }
     }
 
     fn pace_us(&self) -> Result<u32, ConfigError> {

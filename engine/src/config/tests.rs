@@ -59,6 +59,7 @@ fn defaults_are_loopback_and_one_shard_per_cpu() {
     assert_eq!(config.versions, Versions::ALL);
     assert_eq!(config.drain_timeout, Duration::from_secs(10));
     assert_eq!(config.pace_us_max, 800);
+    assert_eq!(config.sys_interval, Duration::from_secs(10));
     assert_eq!(config.io, IoChoice::Auto);
     assert_eq!(config.log_format, LogFormat::Auto);
     assert_eq!(config.log_level, LogLevel::Info);
@@ -90,6 +91,7 @@ fn every_flag_reaches_the_config() {
         "--check-payload-format",
         "--drain-timeout=0s",
         "--pace-us=0",
+        "--sys-interval=0",
         "--io=glommio",
         "--log-format=json",
         "--log-level=trace",
@@ -115,6 +117,7 @@ fn every_flag_reaches_the_config() {
     assert_eq!(config.versions, Versions::parse("5").expect("a list"));
     assert_eq!(config.drain_timeout, Duration::ZERO);
     assert_eq!((config.pace_us_max, config.io), (0, IoChoice::Glommio));
+    assert_eq!(config.sys_interval, Duration::ZERO);
     assert_eq!(
         (config.log_format, config.log_level),
         (LogFormat::Json, LogLevel::Trace)
@@ -212,6 +215,14 @@ fn every_bad_value_is_one_line_with_flag_value_and_remedy() {
         (
             &["--max-retained-bytes=lots"],
             "--max-retained-bytes lots: is not a size (write bytes or a unit: 65536, 64KiB, 1MiB, 2GiB)",
+        ),
+        (
+            &["--sys-interval=10"],
+            "--sys-interval 10: has no unit of time (write 10s, 10ms or 10m)",
+        ),
+        (
+            &["--sys-interval=100ms"],
+            "--sys-interval 100ms: is too small (use 1s to 10m; nearest: 1s)",
         ),
         (
             &["--partition-levels=a/b=2"],

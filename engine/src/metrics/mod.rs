@@ -7,6 +7,8 @@ use std::fmt;
 pub struct Counters {
     /// Turns of the loop.
     pub turns: u64,
+    /// Sockets accepted.
+    pub accepted: u64,
     /// CONNECT packets accepted.
     pub connects: u64,
     /// Sockets closed at once because too many were open.
@@ -20,7 +22,7 @@ pub struct Counters {
     /// PUBLISH packets to clients.
     pub delivered: u64,
     /// Messages that a subscriber did not get: its bounds were reached, or the packet was too
-    /// large for it.
+    /// large for it. And those to topics of the broker's own.
     pub dropped: u64,
     /// Messages that were not retained, because there was no room.
     pub not_retained: u64,
@@ -32,6 +34,20 @@ pub struct Counters {
     pub mail_received: u64,
     /// Turns after which the shard waited for more before it went on.
     pub paced: u64,
+    /// Bytes from clients.
+    pub bytes_received: u64,
+    /// Bytes to clients, as they are handed to the driver.
+    pub bytes_sent: u64,
+    /// Bytes of PUBLISH packets from clients.
+    pub publish_bytes_received: u64,
+    /// Bytes of PUBLISH packets to clients.
+    pub publish_bytes_sent: u64,
+    /// Packets from clients other than PUBLISH.
+    pub control_received: u64,
+    /// Packets to clients other than PUBLISH.
+    pub control_sent: u64,
+    /// Sessions that ended because their time was over.
+    pub sessions_expired: u64,
 }
 
 impl Counters {
@@ -42,26 +58,28 @@ impl Counters {
     }
 }
 
+impl Counters {
+    /// Each by its name, in the order of the fields.
+    #[must_use]
+    pub fn named(&self) -> [(&'static str, u64); 21] {
+        macro_rules! by_name {
+            ($($name:ident)*) => { [$((stringify!($name), self.$name)),*] };
+        }
+        by_name!(
+            turns accepted connects refused handoffs received in_runs delivered dropped not_retained
+            mail_batches mail_items mail_received paced bytes_received bytes_sent
+            publish_bytes_received publish_bytes_sent control_received control_sent
+            sessions_expired
+        )
+    }
+}
+
 impl fmt::Display for Counters {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "turns={} connects={} refused={} handoffs={} received={} in_runs={} delivered={} dropped={} \
-             not_retained={} \
-             mail_batches={} mail_items={} mail_received={} paced={}",
-            self.turns,
-            self.connects,
-            self.refused,
-            self.handoffs,
-            self.received,
-            self.in_runs,
-            self.delivered,
-            self.dropped,
-            self.not_retained,
-            self.mail_batches,
-            self.mail_items,
-            self.mail_received,
-            self.paced
-        )
+        for (at, (name, value)) in self.named().into_iter().enumerate() {
+            let gap = if at == 0 { "" } else { " " };
+            write!(f, "{gap}{name}={value}")?;
+        }
+        Ok(())
     }
 }

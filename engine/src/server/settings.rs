@@ -31,6 +31,7 @@ pub(super) fn shard_config(config: &Config, connections_max: usize) -> (Arc<Shar
         topic_alias_maximum: config.topic_alias_max,
         mechanisms: Vec::new(),
         pace_us_max: config.pace_us_max,
+        sys_interval: nanos(config.sys_interval),
         partitioner: Arc::new(Partitioner::new(config.shards, levels, hasher.clone())),
         hasher,
         admission: Arc::new(Admission::new(connections_max)),

@@ -74,6 +74,17 @@ impl SessionStore {
         self.sessions.is_empty()
     }
 
+    /// How many slots for sessions there are, in use or not.
+    #[must_use]
+    pub fn slots(&self) -> usize {
+        self.sessions.slots()
+    }
+
+    /// The sessions in a range of slots.
+    pub fn in_slots(&self, range: std::ops::Range<usize>) -> impl Iterator<Item = &Session> {
+        self.sessions.in_slots(range)
+    }
+
     /// The keys of all sessions.
     pub fn keys(&self) -> impl Iterator<Item = SessionId> + '_ {
         self.sessions.keys()

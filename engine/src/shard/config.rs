@@ -42,6 +42,8 @@ pub struct ShardConfig {
     pub mechanisms: Vec<Arc<dyn Mechanism>>,
     /// The longest paced wait in microseconds; 0 turns pacing off.
     pub pace_us_max: u32,
+    /// How often the broker tells of itself below `$SYS`; 0 for never.
+    pub sys_interval: Nanos,
     /// Which shard owns a topic.
     pub partitioner: Arc<Partitioner>,
     /// The hash of everything a stranger may choose, the same on every shard of the process.
@@ -73,6 +75,7 @@ impl ShardConfig {
             topic_alias_maximum: 8,
             mechanisms: Vec::new(),
             pace_us_max: 0,
+            sys_interval: Nanos::ZERO,
             partitioner: Arc::new(Partitioner::new(shards, levels, hasher.clone())),
             hasher,
             admission: Arc::new(Admission::new(100)),

@@ -12,6 +12,7 @@ use super::message::{Handoff, Mail};
 use super::publish::is_broken_text;
 use super::receive::Handled;
 use super::sent_aliases::SentAliases;
+use super::sys::is_brokers_own;
 use crate::base::limits::INFLIGHT_MAX;
 use crate::base::{ConnId, Nanos, SessionId, ShardId};
 use crate::mailbox::Class;
@@ -53,6 +54,13 @@ impl Shard {
         }
         if self.config.check_payload_format && connect.will.as_ref().is_some_and(is_broken_will) {
             return Err(Fault::WILL_NOT_TEXT);
+        }
+        if connect
+            .will
+            .as_ref()
+            .is_some_and(|will| is_brokers_own(will.topic.as_str()))
+        {
+            return Err(Fault::BROKERS_WILL);
         }
         let has_method = connect.properties.authentication_method().is_some();
         if has_method {
@@ -175,6 +183,7 @@ impl Shard {
             self.effects.established.push(id);
         }
         self.counters.connects += 1;
+        self.gauges.connected += 1;
     }
 
     /// What a v5 client gets to know when it is accepted.
@@ -225,7 +234,8 @@ impl Shard {
             self.close(id, None, false);
             return;
         }
-        let taken = self.on_bytes(id, &handoff.received);
+        // Counted where they came.
+        let taken = self.take_bytes(id, &handoff.received);
         if let Some(conn) = self.connections.get_mut(id) {
             conn.backlog.extend_from_slice(&handoff.received[taken..]);
         }

@@ -112,14 +112,27 @@ impl Connection {
 pub(super) struct Outgoing {
     spare: Vec<Output>,
     dirty: VecDeque<ConnId>,
+    /// Packets other than PUBLISH so far.
+    pub(super) control_packets: u64,
+    /// Bytes of PUBLISH packets so far.
+    pub(super) publish_bytes: u64,
+    /// Bytes that the driver was given so far.
+    pub(super) bytes: u64,
 }
 
 impl Outgoing {
-    /// The connection's buffer to append to.
+    /// The connection's buffer, to append PUBLISH packets to.
     #[inline]
-    pub(super) fn open<'a>(&mut self, conn: &'a mut Connection) -> &'a mut Vec<u8> {
+    pub(super) fn open_for_publish<'a>(&mut self, conn: &'a mut Connection) -> &'a mut Vec<u8> {
         self.mark(conn);
         &mut conn.output.bytes
+    }
+
+    /// The connection's buffer, to append one packet of another type to.
+    #[inline]
+    pub(super) fn open<'a>(&mut self, conn: &'a mut Connection) -> &'a mut Vec<u8> {
+        self.control_packets += 1;
+        self.open_for_publish(conn)
     }
 
     /// Appends a payload by reference.
@@ -148,6 +161,7 @@ impl Outgoing {
     }
 
     /// What the connection has to send, unless something is in flight already.
+    #[inline]
     pub(super) fn take(&mut self, conn: &mut Connection) -> Option<Output> {
         conn.dirty = false;
         if conn.in_flight > 0 || conn.output.is_empty() {
@@ -155,6 +169,7 @@ impl Outgoing {
         }
         let output = std::mem::take(&mut conn.output);
         conn.in_flight = output.len();
+        self.bytes += conn.in_flight as u64;
         conn.spliced_bytes = 0;
         Some(output)
     }

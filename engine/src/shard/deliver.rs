@@ -254,7 +254,9 @@ impl Shard {
             };
             let fits = packet_len <= conn.max_packet_size as usize;
             if fits {
-                self.outgoing.open(conn).extend_from_slice(head);
+                self.outgoing.publish_bytes += packet_len as u64;
+                let out = self.outgoing.open_for_publish(conn);
+                out.extend_from_slice(head);
             }
             fits
         };

@@ -56,6 +56,7 @@ impl Shard {
         }
         self.counters.received += u64::from(packets.count);
         self.counters.in_runs += u64::from(packets.count);
+        self.counters.publish_bytes_received += packets.bytes.len() as u64;
         let run = Run { packets, publisher };
         if known.owner != self.id {
             self.outboxes.publish_run(known.owner, &run, known.hash);
@@ -154,7 +155,9 @@ impl Shard {
         {
             return false;
         }
-        self.outgoing.open(conn).extend_from_slice(packets.bytes);
+        let out = self.outgoing.open_for_publish(conn);
+        out.extend_from_slice(packets.bytes);
+        self.outgoing.publish_bytes += packets.bytes.len() as u64;
         self.counters.delivered += u64::from(packets.count);
         true
     }

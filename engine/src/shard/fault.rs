@@ -43,6 +43,10 @@ impl Fault {
         ReasonCode::PayloadFormatInvalid,
         "the will is marked as text and is not UTF-8",
     );
+    pub(super) const BROKERS_WILL: Self = Self::new(
+        ReasonCode::NotAuthorized,
+        "the topic of the will is the broker's own",
+    );
     pub(super) const CONNACK_TOO_LARGE: Self = Self::new(
         ReasonCode::PacketTooLarge,
         "CONNACK is over the client's maximum",
@@ -102,6 +106,7 @@ pub(super) fn words_for(reason: ReasonCode) -> &'static str {
     match reason {
         ReasonCode::PacketIdentifierNotFound => "nothing is under way with this packet identifier",
         ReasonCode::PayloadFormatInvalid => Fault::NOT_TEXT.words,
+        ReasonCode::NotAuthorized => "topics below $SYS are the broker's own",
         ReasonCode::QuotaExceeded => "no more can be retained: the message was not kept",
         ReasonCode::TopicFilterInvalid => {
             "a topic filter is empty, has a wildcard out of place, or is no $share/NAME/FILTER"

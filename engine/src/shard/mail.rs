@@ -104,6 +104,7 @@ impl Shard {
                 self.partition.replays.remove(replay);
             }
             Mail::Handoff(handoff) => self.adopt(*handoff),
+            Mail::Report(report) => self.on_report(from, *report),
         }
     }
 

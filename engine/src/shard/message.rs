@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 
+use super::sys::Report;
 use crate::base::{ConnId, Key, Nanos, Peer, SessionId, Socket};
 use crate::pubsub::shared::{Attempt, Members};
 
@@ -77,6 +78,8 @@ pub enum Mail {
     },
     /// Any → home, ack class: a connection that belongs there.
     Handoff(Box<Handoff>),
+    /// Any → the shard that speaks for all, publish class: what this one has counted.
+    Report(Box<Report>),
 }
 
 /// What became of a message at its topic's owner, as far as its publisher may know.

@@ -38,6 +38,7 @@ mod sent_aliases;
 mod session_end;
 mod shared;
 mod subscribe;
+mod sys;
 mod template;
 #[cfg(test)]
 mod tests;
@@ -51,6 +52,7 @@ pub use leaks::Leaks;
 pub use message::{Batch, Mail, Outcome};
 pub use output::{Output, Splice};
 pub use pacing::Pace;
+pub use sys::Report;
 
 use std::sync::Arc;
 
@@ -67,6 +69,7 @@ use filters::{LocalFilters, PendingSubAck};
 use outbox::Outboxes;
 use owned::{Partition, Targets};
 use pacing::Pacing;
+use sys::{Gauges, Sys};
 use template::Templates;
 use timers::Timers;
 use topics::Memos;
@@ -96,6 +99,8 @@ pub struct Shard {
     properties: Vec<u8>,
     effects: Effects,
     counters: Counters,
+    gauges: Gauges,
+    sys: Option<Box<Sys>>,
     pacing: Pacing,
     /// Clients that did not keep up in this turn and are to be closed.
     overflowed: Vec<ConnId>,
@@ -130,6 +135,8 @@ impl Shard {
             properties: Vec::new(),
             effects: Effects::default(),
             counters: Counters::default(),
+            gauges: Gauges::default(),
+            sys: Sys::new(id, &config, now),
             pacing: Pacing::new(config.pace_us_max),
             overflowed: Vec::new(),
             loaded: Vec::new(),
@@ -151,6 +158,7 @@ impl Shard {
             self.counters.refused += 1;
             return None;
         }
+        self.counters.accepted += 1;
         let deadline = self.now + self.config.connect_timeout;
         Some(self.insert_connection(socket, peer, deadline))
     }
@@ -221,6 +229,7 @@ impl Shard {
         self.fire_timers();
         self.partition.retained.expire(self.now, RETAINED_STEP_MAX);
         self.step_replays();
+        self.tell_of_itself();
         self.tell_loads();
         self.outboxes.flush(mailbox);
         self.resume_paused();
@@ -266,6 +275,7 @@ impl Shard {
     }
 
     /// What a connection has to send, unless an output of it is in flight.
+    #[inline]
     pub fn take_output(&mut self, conn: ConnId) -> Option<Output> {
         let conn = self.connections.get_mut(conn)?;
         self.outgoing.take(conn)
@@ -283,7 +293,8 @@ impl Shard {
         let replay = self.has_replay_work().then_some(self.now);
         let resumed = (!self.effects.resumed.is_empty()).then_some(self.now);
         let expiry = self.partition.retained.next_expiry();
-        [self.timers.next(), retry, replay, resumed, expiry]
+        let sys = self.sys_deadline();
+        [self.timers.next(), retry, replay, resumed, expiry, sys]
             .into_iter()
             .flatten()
             .min()
@@ -314,6 +325,9 @@ impl Shard {
         Counters {
             mail_batches: self.outboxes.batches_sent,
             mail_items: self.outboxes.items_sent,
+            control_sent: self.outgoing.control_packets,
+            bytes_sent: self.outgoing.bytes,
+            publish_bytes_sent: self.outgoing.publish_bytes,
             ..self.counters
         }
     }

@@ -10,6 +10,7 @@ use super::fault::Fault;
 use super::message::{AckTo, Outcome};
 use super::receive::Handled;
 use super::route::{Carried, SamePacket};
+use super::sys::is_brokers_own;
 use super::topics::{Memo, Topic};
 use crate::base::{ConnId, Nanos, SessionId, ShardId};
 use crate::pubsub::{Message, Stored};
@@ -78,8 +79,26 @@ impl Shard {
 
     /// A payload that is not what its publisher said: nobody gets it [MQTT5-3.3.2.3.2].
     fn on_broken_text(&mut self, arrival: &Arrival<'_>) -> Handled {
+        match arrival.publish.qos {
+            QoS::AtMostOnce => Err(Fault::NOT_TEXT),
+            _ => self.go_nowhere(arrival, ReasonCode::PayloadFormatInvalid),
+        }
+    }
+
+    /// The broker's own topics are for nobody else: the message is dropped, and who can be told is
+    /// told so.
+    #[cold]
+    fn on_brokers_topic(&mut self, arrival: &Arrival<'_>) -> Handled {
+        let handled = self.go_nowhere(arrival, ReasonCode::NotAuthorized)?;
+        self.counters.received += 1;
+        self.counters.dropped += 1;
+        Ok(handled)
+    }
+
+    /// Answers a PUBLISH that is not routed.
+    fn go_nowhere(&mut self, arrival: &Arrival<'_>, reason: ReasonCode) -> Handled {
         let kind = match arrival.publish.qos {
-            QoS::AtMostOnce => return Err(Fault::NOT_TEXT),
+            QoS::AtMostOnce => return Ok(Flow::Continue),
             QoS::AtLeastOnce => AckKind::PubAck,
             QoS::ExactlyOnce => AckKind::PubRec,
         };
@@ -88,13 +107,12 @@ impl Shard {
         if !self.has_receive_quota(arrival.id, arrival.session, identifier) {
             return Err(Fault::RECEIVE_MAXIMUM);
         }
-        let reason = Some(ReasonCode::PayloadFormatInvalid);
         self.acknowledge(
             arrival.id,
             PendingAck {
                 kind,
                 identifier,
-                reason,
+                reason: Some(reason),
             },
         );
         Ok(Flow::Continue)
@@ -160,6 +178,8 @@ impl Shard {
         };
         let topic = match arrival.memo.recall(name, self.partition.epoch) {
             Some(topic) => topic,
+            // Such a name is never remembered.
+            None if is_brokers_own(name) => return self.on_brokers_topic(arrival),
             None => {
                 let topic = self.topic(name);
                 self.memos.learn_name(&topic);
@@ -343,8 +363,9 @@ impl Shard {
         is_full.then_some(Blocker::PublishTo(owner))
     }
 
-    /// Publishes on behalf of a session that is not there any more: a will. Its room is reserved.
-    pub(super) fn publish_will(&mut self, stored: &Stored) {
+    /// Publishes what no client is sending now: a will, or what the broker says of itself. Its room
+    /// is reserved.
+    pub(super) fn publish_stored(&mut self, stored: &Stored) {
         let message = stored.message();
         let topic = self.topic(message.topic);
         if topic.owner == self.id {

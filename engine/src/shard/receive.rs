@@ -28,6 +28,13 @@ impl Shard {
     /// driver keeps the rest and stops reading until the connection is in
     /// [`Effects::resumed`](super::Effects::resumed). A stale connection takes everything.
     pub fn on_bytes(&mut self, id: ConnId, bytes: &[u8]) -> usize {
+        let taken = self.take_bytes(id, bytes);
+        self.counters.bytes_received += taken as u64;
+        taken
+    }
+
+    /// Bytes that are counted already, or will be.
+    pub(super) fn take_bytes(&mut self, id: ConnId, bytes: &[u8]) -> usize {
         let Some(conn) = self.connections.get_mut(id) else {
             return bytes.len();
         };
@@ -216,7 +223,10 @@ impl Shard {
         };
         let version = conn.version;
         let Some(session) = conn.session else {
-            return self.on_first_packet(id, header, body);
+            let handled = self.on_first_packet(id, header, body);
+            let is_taken = !matches!(handled, Ok(Flow::Handoff(_)));
+            self.counters.control_received += u64::from(is_taken);
+            return handled;
         };
         conn.last_received = now;
         if header.packet_type == PacketType::Publish {
@@ -234,11 +244,17 @@ impl Shard {
                 Err(error) => Err(error.into()),
             };
             self.memos.put_back(id, memo);
+            if handled == Ok(Flow::Continue) {
+                self.counters.publish_bytes_received += packet.len() as u64;
+            }
             return handled;
         }
         let packet = Packet::decode(header, body, version)?;
         check_direction(&packet, Receiver::Server, version)?;
-        self.on_other_packet(id, session, &packet)
+        let handled = self.on_other_packet(id, session, &packet);
+        let is_taken = !matches!(handled, Ok(Flow::Pause(_)));
+        self.counters.control_received += u64::from(is_taken);
+        handled
     }
 
     fn on_other_packet(&mut self, id: ConnId, session: SessionId, packet: &Packet<'_>) -> Handled {

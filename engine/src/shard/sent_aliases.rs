@@ -80,9 +80,11 @@ fn put_within(
     now: Nanos,
 ) -> bool {
     let start = conn.output.bytes.len();
-    let packet_len = encode(outgoing.open(conn), shape, message, now);
+    let packet_len = encode(outgoing.open_for_publish(conn), shape, message, now);
     let fits = packet_len <= conn.max_packet_size as usize;
-    if !fits {
+    if fits {
+        outgoing.publish_bytes += packet_len as u64;
+    } else {
         conn.output.bytes.truncate(start);
     }
     fits

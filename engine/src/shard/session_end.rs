@@ -62,6 +62,7 @@ impl Shard {
             put_disconnect(&mut self.outgoing, conn, fault);
         }
         if let Some(last) = self.lose_connection(id, with_will) {
+            self.outgoing.bytes += last.len() as u64;
             self.effects.closed.push(Closing { conn: id, last });
         }
     }
@@ -71,6 +72,7 @@ impl Shard {
         let conn = self.connections.remove(id)?;
         self.config.admission.leave();
         if let Some(session) = conn.session {
+            self.gauges.connected -= 1;
             self.disconnect_session(session, with_will);
         }
         Some(conn.output)
@@ -128,7 +130,7 @@ impl Shard {
                 Stored::new(&message)
             }
         };
-        self.publish_will(&stored);
+        self.publish_stored(&stored);
     }
 
     /// Ends a session for good: its will goes out, its subscriptions and queues go.

@@ -134,6 +134,7 @@ impl Shard {
         if filter.shared.is_some() {
             session.shared.push(local);
         }
+        *self.gauges.subscriptions(filter.shared.is_some()) += 1;
         true
     }
 
@@ -267,6 +268,7 @@ impl Shard {
             .filters
             .get_mut(local)
             .expect("a session subscribes to it");
+        *self.gauges.subscriptions(filter.shared.is_some()) -= 1;
         if let Some(moved) = filter.take(position)
             && let Some(session) = self.sessions.get_mut(moved)
         {

@@ -119,6 +119,7 @@ impl Shard {
             return;
         }
         if session.ends_at <= now {
+            self.counters.sessions_expired += 1;
             self.end_session(id);
             return;
         }

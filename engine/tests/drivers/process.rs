@@ -186,6 +186,7 @@ pub(crate) fn config(io: IoChoice) -> Config {
         connect_timeout: Duration::from_secs(10),
         drain_timeout: Duration::from_secs(10),
         pace_us_max: 0,
+        sys_interval: Duration::ZERO,
         io,
         log_format: LogFormat::Text,
         log_level: LogLevel::Info,

@@ -139,6 +139,7 @@ impl Plan {
             topic_alias_maximum: *chance.pick(&[0, 2, 8]),
             mechanisms: Vec::new(),
             pace_us_max: *chance.pick(&[0, 0, 20, 800]),
+            sys_interval: Nanos::ZERO,
             partitioner: Arc::new(Partitioner::new(self.shards, levels, hasher.clone())),
             hasher,
             admission: Arc::new(Admission::new(10_000)),

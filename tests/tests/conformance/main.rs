@@ -21,6 +21,7 @@ mod server_packets;
 mod sessions;
 mod shared;
 mod subscribe;
+mod sys_topics;
 mod takeover;
 mod time;
 mod topics;

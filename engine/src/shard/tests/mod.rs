@@ -10,6 +10,7 @@ mod retained;
 mod runs;
 mod sessions;
 mod shared;
+mod sys;
 
 use std::sync::Arc;
 
