@@ -22,6 +22,9 @@ pub const OUTBOX_DELIVER_ITEMS_MAX: usize = 8192;
 /// room for properties. A stranger may make a shard keep no more than this.
 pub const CONNECT_BYTES_MAX: u32 = 384 << 10;
 
+/// Connections beyond `--max-connections` that wait to be told so.
+pub const SURPLUS_CONNECTIONS_MAX: usize = 16;
+
 /// Empty output buffers that a shard keeps for the next connection that needs one.
 pub const POOLED_OUTPUTS_MAX: usize = 1024;
 

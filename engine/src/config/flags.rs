@@ -27,7 +27,8 @@ pub struct ServeFlags {
 
     /// Most connections at a time, all shards together
     ///
-    /// One more is closed at once. Without the flag it is what the limit of
+    /// One more is refused: 0x97, Quota exceeded, or --server-reference; a
+    /// crowd of them is closed at once. Without the flag it is what the limit of
     /// open files allows; that limit is raised as far as the system lets it.
     ///
     /// Example: ringbus --max-connections 50000
@@ -101,6 +102,26 @@ pub struct ServeFlags {
     #[arg(long, value_name = "N", env = "RINGBUS_PACE_US", default_value = "800")]
     #[arg(allow_negative_numbers = true, help_heading = "Shards")]
     pub pace_us: String,
+
+    /// Most CONNECT packets a second, all shards together
+    ///
+    /// As many may come at once. One more is refused: Connection rate exceeded
+    /// in MQTT 5, Server unavailable in MQTT 3.
+    ///
+    /// Example: ringbus --max-connect-rate 500
+    #[arg(long, value_name = "N", env = "RINGBUS_MAX_CONNECT_RATE")]
+    #[arg(allow_negative_numbers = true, help_heading = "Limits")]
+    pub max_connect_rate: Option<String>,
+
+    /// Most PUBLISH packets a second of one client
+    ///
+    /// As many may come at once. A client that sends more is disconnected
+    /// with 0x96, Message rate too high; in MQTT 3 it is closed.
+    ///
+    /// Example: ringbus --max-publish-rate 1000
+    #[arg(long, value_name = "N", env = "RINGBUS_MAX_PUBLISH_RATE")]
+    #[arg(allow_negative_numbers = true, help_heading = "Limits")]
+    pub max_publish_rate: Option<String>,
 
     /// Largest MQTT packet taken, whole packet
     ///
@@ -270,6 +291,34 @@ pub struct ServeFlags {
     )]
     #[arg(help_heading = "Statistics")]
     pub sys_interval: String,
+
+    /// Another server for clients that cannot stay, sent as it stands
+    ///
+    /// MQTT 5 clients get it with 0x9C, Use another server: all of them after
+    /// SIGTERM, and those that come then or find no place.
+    ///
+    /// Example: ringbus --server-reference mqtt2.example.com:1883
+    #[arg(
+        long,
+        value_name = "HOST:PORT",
+        env = "RINGBUS_SERVER_REFERENCE",
+        help_heading = "Clients"
+    )]
+    pub server_reference: Option<String>,
+
+    /// Response Information for MQTT 5 clients that ask for it
+    ///
+    /// Mostly a topic under which replies may be expected. %c stands for the
+    /// client identifier.
+    ///
+    /// Example: ringbus --response-information replies/%c
+    #[arg(
+        long,
+        value_name = "TEXT",
+        env = "RINGBUS_RESPONSE_INFORMATION",
+        help_heading = "Clients"
+    )]
+    pub response_information: Option<String>,
 
     /// Form of the log on stderr: auto, text or json
     ///

@@ -19,6 +19,8 @@ const QUEUE_BYTES_DEFAULT: usize = 8 << 20;
 const QUEUE_BYTES_RANGE: (u64, u64) = (1 << 10, 64 << 30);
 const CONNECTIONS_MAX: u64 = 1 << 24;
 const PACE_US_MAX: u64 = 10_000;
+const RATE_MAX: u64 = 10_000_000;
+const TEXT_BYTES_MAX: usize = 1024;
 const QUEUED_MESSAGES_MAX: u64 = 1 << 30;
 const RETAINED_MESSAGES_MAX: u64 = 1 << 32;
 const RETAINED_BYTES_MAX: u64 = 1 << 40;
@@ -56,6 +58,14 @@ pub struct Config {
     pub topic_alias_max: u16,
     /// Who of a shared subscription gets the next message.
     pub shared_strategy: SharedStrategy,
+    /// PUBLISH packets a second of one client.
+    pub publish_rate_max: Option<u32>,
+    /// CONNECT packets a second of all clients.
+    pub connect_rate_max: Option<u32>,
+    /// What clients that ask are told; `%c` stands for the client identifier.
+    pub response_information: Option<String>,
+    /// Where clients are sent that cannot stay.
+    pub server_reference: Option<String>,
     /// From accept to a complete CONNECT.
     pub connect_timeout: Duration,
     /// Seconds that a session outlives its connection at most; `u32::MAX`: for ever.
@@ -177,6 +187,13 @@ impl Config {
                 &flags.shared_strategy,
                 &SHARED_STRATEGIES,
             )?,
+            publish_rate_max: reader.rate("max-publish-rate", flags.max_publish_rate.as_deref())?,
+            connect_rate_max: reader.rate("max-connect-rate", flags.max_connect_rate.as_deref())?,
+            response_information: reader.text(
+                "response-information",
+                flags.response_information.as_deref(),
+            )?,
+            server_reference: reader.text("server-reference", flags.server_reference.as_deref())?,
             connect_timeout: reader.duration(
                 "connect-timeout",
                 &flags.connect_timeout,
@@ -402,6 +419,27 @@ impl Reader<'_> {
             "0" | "0s" => Ok(Duration::ZERO),
             _ => self.duration("sys-interval", text, Duration::from_secs(1)),
         }
+    }
+
+    fn rate(&self, flag: &'static str, text: Option<&str>) -> Result<Option<u32>, ConfigError> {
+        let Some(text) = text else { return Ok(None) };
+        let count = self.count(flag, text, 1, RATE_MAX)?;
+        Ok(Some(u32::try_from(count).expect("the range ends at 10^7")))
+    }
+
+    /// Text that goes out as an MQTT string.
+    fn text(&self, flag: &'static str, text: Option<&str>) -> Result<Option<String>, ConfigError> {
+        let Some(text) = text else { return Ok(None) };
+        if text.is_empty() || text.len() > TEXT_BYTES_MAX {
+            let why = if text.is_empty() {
+                "is empty"
+            } else {
+                "is too long"
+            };
+            let fix = format!("write 1 to {TEXT_BYTES_MAX} bytes, or leave the flag out");
+            return Err(self.fail(flag, text, Problem::new(why, fix)));
+        }
+        Ok(Some(text.to_owned()))
     }
 
     fn pace_us(&self) -> Result<u32, ConfigError> {

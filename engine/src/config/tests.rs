@@ -49,6 +49,12 @@ fn defaults_are_loopback_and_one_shard_per_cpu() {
     assert_eq!(config.queue_bytes, 8 << 20);
     assert_eq!(config.connect_timeout, Duration::from_secs(10));
     assert_eq!(config.topic_alias_max, 64);
+    assert_eq!(
+        (config.publish_rate_max, config.connect_rate_max),
+        (None, None)
+    );
+    assert_eq!(config.response_information, None);
+    assert_eq!(config.server_reference, None);
     assert_eq!(config.queue_messages, usize::MAX);
     assert_eq!(config.queue_policy, QueuePolicy::DropNewest);
     assert_eq!(config.shared_strategy, SharedStrategy::RoundRobin);
@@ -80,6 +86,10 @@ fn every_flag_reaches_the_config() {
         "--max-connections=9",
         "--queue-bytes=2KiB",
         "--topic-alias-max=0",
+        "--max-publish-rate=100",
+        "--max-connect-rate=10",
+        "--response-information=replies/%c",
+        "--server-reference=other:1883",
         "--connect-timeout=1s",
         "--max-queued-messages=10",
         "--queue-policy=disconnect",
@@ -107,6 +117,12 @@ fn every_flag_reaches_the_config() {
     assert_eq!(config.max_connections, Some(9));
     assert_eq!(config.connect_timeout, Duration::from_secs(1));
     assert_eq!(config.topic_alias_max, 0);
+    assert_eq!(
+        (config.publish_rate_max, config.connect_rate_max),
+        (Some(100), Some(10))
+    );
+    assert_eq!(config.response_information.as_deref(), Some("replies/%c"));
+    assert_eq!(config.server_reference.as_deref(), Some("other:1883"));
     assert_eq!(config.queue_messages, 10);
     assert_eq!(config.queue_policy, QueuePolicy::Disconnect);
     assert_eq!(config.shared_strategy, SharedStrategy::Sticky);
@@ -199,6 +215,18 @@ fn every_bad_value_is_one_line_with_flag_value_and_remedy() {
         (
             &["--max-connections=many"],
             "--max-connections many: is not a whole number (write a number from 1 to 16777216)",
+        ),
+        (
+            &["--max-publish-rate=0"],
+            "--max-publish-rate 0: is too small (use 1 to 10000000; nearest: 1)",
+        ),
+        (
+            &["--max-connect-rate=fast"],
+            "--max-connect-rate fast: is not a whole number (write a number from 1 to 10000000)",
+        ),
+        (
+            &["--server-reference="],
+            "--server-reference \"\": is empty (write 1 to 1024 bytes, or leave the flag out)",
         ),
         (
             &["--topic-alias-max=70000"],

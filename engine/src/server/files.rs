@@ -1,10 +1,12 @@
 //! Open files: what connections cost first.
 
+use crate::base::limits::SURPLUS_CONNECTIONS_MAX;
 use crate::config::Config;
 use std::fmt;
 
-/// Descriptors the process needs besides connections: listeners, rings, doorbells, stdio.
-const RESERVE: usize = 64;
+/// Descriptors the process needs besides connections: listeners, rings, doorbells, stdio, and those
+/// that are told that there is no place.
+const RESERVE: usize = 64 + SURPLUS_CONNECTIONS_MAX;
 /// Descriptors of one shard besides connections.
 const SHARD_RESERVE: usize = 8;
 
@@ -86,7 +88,7 @@ mod tests {
 
     #[test]
     fn connections_are_what_files_allow() {
-        assert_eq!(allow(None, 2, 20_000), Ok(20_000 - 64 - 16));
+        assert_eq!(allow(None, 2, 20_000), Ok(20_000 - 80 - 16));
         assert_eq!(allow(None, 2, 10), Ok(1));
         assert_eq!(allow(Some(500), 2, 20_000), Ok(500));
     }
@@ -98,7 +100,7 @@ mod tests {
             .to_string();
         assert!(text.contains("--max-connections 19999"), "{text}");
         assert!(
-            text.contains("20079 open files and the limit is 20000"),
+            text.contains("20095 open files and the limit is 20000"),
             "{text}"
         );
     }

@@ -3,7 +3,7 @@
 use crate::base::Nanos;
 use crate::config::Config;
 use crate::pubsub::{Partitioner, RetainedQuota};
-use crate::shard::{Admission, ShardConfig};
+use crate::shard::{Admission, Rate, ShardConfig};
 use ahash::RandomState;
 use std::sync::Arc;
 
@@ -29,12 +29,18 @@ pub(super) fn shard_config(config: &Config, connections_max: usize) -> (Arc<Shar
         session_expiry_max: config.session_expiry_max,
         receive_maximum: RECEIVE_MAXIMUM,
         topic_alias_maximum: config.topic_alias_max,
+        publish_rate: config.publish_rate_max.map(Rate::per_second),
+        response_information: config.response_information.as_deref().map(Into::into),
+        server_reference: config.server_reference.as_deref().map(Into::into),
         mechanisms: Vec::new(),
         pace_us_max: config.pace_us_max,
         sys_interval: nanos(config.sys_interval),
         partitioner: Arc::new(Partitioner::new(config.shards, levels, hasher.clone())),
         hasher,
-        admission: Arc::new(Admission::new(connections_max)),
+        admission: Arc::new(Admission::with_rate(
+            connections_max,
+            config.connect_rate_max.map(Rate::per_second),
+        )),
         retained_quota: Arc::new(RetainedQuota::new(
             config.retained_messages_max,
             config.retained_bytes_max,

@@ -1,8 +1,8 @@
 //! What a shard must know, already validated.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
+use super::{Admission, Rate};
 use crate::auth::Mechanism;
 use crate::base::Nanos;
 use crate::config::{QueuePolicy, SharedStrategy, Versions};
@@ -38,6 +38,12 @@ pub struct ShardConfig {
     pub receive_maximum: u16,
     /// Topic aliases that a v5 client may set up, and that one may be sent.
     pub topic_alias_maximum: u16,
+    /// PUBLISH packets of one client.
+    pub publish_rate: Option<Rate>,
+    /// What clients that ask are told; `%c` stands for the client identifier.
+    pub response_information: Option<Box<str>>,
+    /// Where clients are sent when they cannot stay.
+    pub server_reference: Option<Box<str>>,
     /// Methods of extended authentication.
     pub mechanisms: Vec<Arc<dyn Mechanism>>,
     /// The longest paced wait in microseconds; 0 turns pacing off.
@@ -73,6 +79,9 @@ impl ShardConfig {
             session_expiry_max: u32::MAX,
             receive_maximum: 20,
             topic_alias_maximum: 8,
+            publish_rate: None,
+            response_information: None,
+            server_reference: None,
             mechanisms: Vec::new(),
             pace_us_max: 0,
             sys_interval: Nanos::ZERO,
@@ -91,44 +100,5 @@ impl ShardConfig {
             messages: self.queue_messages,
             drops_oldest: self.queue_policy == QueuePolicy::DropOldest,
         }
-    }
-}
-
-/// Counts the connections of a process against the most it takes. A count, not a lock.
-#[derive(Debug)]
-pub struct Admission {
-    open: AtomicUsize,
-    max: usize,
-}
-
-impl Admission {
-    /// Nothing open, `max` allowed.
-    #[must_use]
-    pub fn new(max: usize) -> Self {
-        Self {
-            open: AtomicUsize::new(0),
-            max,
-        }
-    }
-
-    /// Takes a place, unless all are taken.
-    pub(crate) fn enter(&self) -> bool {
-        if self.open.fetch_add(1, Ordering::Relaxed) < self.max {
-            return true;
-        }
-        self.open.fetch_sub(1, Ordering::Relaxed);
-        false
-    }
-
-    /// Gives a place back.
-    pub(crate) fn leave(&self) {
-        let before = self.open.fetch_sub(1, Ordering::Relaxed);
-        assert!(before > 0, "a connection leaves once");
-    }
-
-    /// Connections that are open now.
-    #[must_use]
-    pub fn open(&self) -> usize {
-        self.open.load(Ordering::Relaxed)
     }
 }

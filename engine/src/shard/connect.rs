@@ -49,6 +49,7 @@ impl Shard {
             return Ok(Flow::Gone);
         };
         conn.version = connect.version;
+        self.check_room(id)?;
         if !self.config.versions.contain(connect.version) {
             return Err(Fault::VERSION);
         }
@@ -206,7 +207,26 @@ impl Shard {
         if let Some(client_id) = assigned {
             properties.push(Property::AssignedClientIdentifier(client_id));
         }
+        self.put_response_information(&mut properties, connect, assigned);
         properties
+    }
+
+    /// For those who ask with 1 [MQTT5-3.1.2-28].
+    fn put_response_information(
+        &self,
+        out: &mut PropertiesBuf,
+        connect: &Connect<'_>,
+        assigned: Option<&str>,
+    ) {
+        let asked = connect.properties.request_response_information();
+        if let Some(text) = &self.config.response_information
+            && asked == Some(true)
+        {
+            let text = text.replace("%c", assigned.unwrap_or(connect.client_id));
+            if text.len() <= usize::from(u16::MAX) {
+                out.push(Property::ResponseInformation(&text));
+            }
+        }
     }
 
     pub(super) fn mail_handoff(&mut self, home: ShardId, conn: Connection, received: Vec<u8>) {
@@ -230,10 +250,6 @@ impl Shard {
             return;
         };
         conn.is_adopted = true;
-        if self.draining {
-            self.close(id, None, false);
-            return;
-        }
         // Counted where they came.
         let taken = self.take_bytes(id, &handoff.received);
         if let Some(conn) = self.connections.get_mut(id) {

@@ -32,6 +32,8 @@ pub(super) struct Connection {
     pub(super) paused: bool,
     /// Nothing more will come, but the backlog waits to be read.
     pub(super) has_ended: bool,
+    /// Within the maximum of connections; else it can only be refused.
+    pub(super) has_place: bool,
     /// Handed here by another shard.
     pub(super) is_adopted: bool,
     /// When its timer fires; [`Nanos::MAX`] if it has none.
@@ -44,6 +46,8 @@ pub(super) struct Connection {
     /// Those that the client may be sent.
     pub(super) sent_aliases: Option<Box<SentAliases>>,
     pub(super) acks: AckQueue,
+    /// When its allowance of PUBLISH packets is whole again.
+    pub(super) publishes_filled_at: Nanos,
     /// If CONNECT named an authentication method.
     pub(super) auth: Option<Box<Authentication>>,
 }
@@ -68,6 +72,7 @@ impl Connection {
             dirty: false,
             paused: false,
             has_ended: false,
+            has_place: true,
             is_adopted: false,
             armed_at: Nanos::MAX,
             max_packet_size: u32::MAX,
@@ -75,6 +80,7 @@ impl Connection {
             aliases: None,
             sent_aliases: None,
             acks: AckQueue::default(),
+            publishes_filled_at: Nanos::ZERO,
             auth: None,
         }
     }

@@ -39,7 +39,9 @@ impl Shard {
             let out = self.outgoing.open(conn);
             let bytes_max = refusal.maximum_packet_size.unwrap_or(u32::MAX);
             let words = refusal.version.is_v5().then_some(fault.words);
-            put_explained(out, bytes_max, words, |out, properties| {
+            let reference = reference_for(fault, self.config.server_reference.as_deref());
+            let reference = reference.filter(|_| refusal.version.is_v5());
+            put_explained(out, bytes_max, words, reference, |out, properties| {
                 let connack = ConnAck {
                     session_present: false,
                     reason: fault.reason,
@@ -69,7 +71,7 @@ impl Shard {
         let words = words.filter(|_| conn.wants_reasons());
         let bytes_max = conn.max_packet_size;
         let out = self.outgoing.open(conn);
-        let was_put = put_explained(out, bytes_max, words, |out, properties| {
+        let was_put = put_explained(out, bytes_max, words, None, |out, properties| {
             let reasons = &codes[..];
             let packet = match answer {
                 Answer::SubAck => Packet::SubAck(SubAck {
@@ -93,17 +95,29 @@ impl Shard {
 }
 
 /// Appends the DISCONNECT that tells a v5 client why.
-pub(super) fn put_disconnect(outgoing: &mut Outgoing, conn: &mut Connection, fault: Fault) {
+pub(super) fn put_disconnect(
+    outgoing: &mut Outgoing,
+    conn: &mut Connection,
+    fault: Fault,
+    server_reference: Option<&str>,
+) {
+    let reference = reference_for(fault, server_reference);
     let bytes_max = conn.max_packet_size;
     let out = outgoing.open(conn);
     // Allowed whatever Request Problem Information says [MQTT5-3.1.2-29].
-    put_explained(out, bytes_max, Some(fault.words), |out, properties| {
-        let disconnect = Disconnect {
-            reason: fault.reason,
-            properties,
-        };
-        disconnect.encode(Version::V5, out);
-    });
+    put_explained(
+        out,
+        bytes_max,
+        Some(fault.words),
+        reference,
+        |out, properties| {
+            let disconnect = Disconnect {
+                reason: fault.reason,
+                properties,
+            };
+            disconnect.encode(Version::V5, out);
+        },
+    );
 }
 
 /// Appends an acknowledgement.
@@ -116,19 +130,25 @@ pub(super) fn put_ack(
 ) {
     let words = failure_words(conn, reason);
     let (version, bytes_max) = (conn.version, conn.max_packet_size);
-    put_explained(outgoing.open(conn), bytes_max, words, |out, properties| {
-        let body = Ack {
-            packet_identifier: ack.identifier,
-            reason,
-            properties,
-        };
-        let packet = match ack.kind {
-            AckKind::PubAck => Packet::PubAck(body),
-            AckKind::PubRec => Packet::PubRec(body),
-            AckKind::PubComp => Packet::PubComp(body),
-        };
-        packet.encode(version, out);
-    });
+    put_explained(
+        outgoing.open(conn),
+        bytes_max,
+        words,
+        None,
+        |out, properties| {
+            let body = Ack {
+                packet_identifier: ack.identifier,
+                reason,
+                properties,
+            };
+            let packet = match ack.kind {
+                AckKind::PubAck => Packet::PubAck(body),
+                AckKind::PubRec => Packet::PubRec(body),
+                AckKind::PubComp => Packet::PubComp(body),
+            };
+            packet.encode(version, out);
+        },
+    );
 }
 
 /// Appends a PUBREL that answers a PUBREC.
@@ -140,14 +160,20 @@ pub(super) fn put_pubrel_reason(
 ) {
     let words = failure_words(conn, reason);
     let (version, bytes_max) = (conn.version, conn.max_packet_size);
-    put_explained(outgoing.open(conn), bytes_max, words, |out, properties| {
-        let body = Ack {
-            packet_identifier,
-            reason,
-            properties,
-        };
-        Packet::PubRel(body).encode(version, out);
-    });
+    put_explained(
+        outgoing.open(conn),
+        bytes_max,
+        words,
+        None,
+        |out, properties| {
+            let body = Ack {
+                packet_identifier,
+                reason,
+                properties,
+            };
+            Packet::PubRel(body).encode(version, out);
+        },
+    );
 }
 
 #[inline]
@@ -155,30 +181,36 @@ fn failure_words(conn: &Connection, reason: ReasonCode) -> Option<&'static str> 
     (reason.is_error() && conn.wants_reasons()).then(|| words_for(reason))
 }
 
-/// Appends a packet with a Reason String, or without if it would be too large with it
-/// [MQTT5-3.2.2-19] [MQTT5-3.4.2-2] [MQTT5-3.14.2-3]. False if it is too large in any case: then
-/// nothing is sent [MQTT5-3.1.2-24].
+/// Where to go instead, for the code that says so.
+fn reference_for(fault: Fault, server_reference: Option<&str>) -> Option<&str> {
+    server_reference.filter(|_| fault.reason == ReasonCode::UseAnotherServer)
+}
+
+/// Appends a packet with a Reason String and a Server Reference, or with less if it would be too
+/// large [MQTT5-3.2.2-19] [MQTT5-3.4.2-2] [MQTT5-3.14.2-3]. False if it is too large in any case:
+/// then nothing is sent [MQTT5-3.1.2-24].
 #[inline]
 fn put_explained(
     out: &mut Vec<u8>,
     bytes_max: u32,
     words: Option<&'static str>,
+    reference: Option<&str>,
     encode: impl Fn(&mut Vec<u8>, Properties<'_>),
 ) -> bool {
     let start = out.len();
-    if let Some(words) = words {
+    let mut put = |reference: Option<&str>, words: Option<&str>| {
         let mut properties = PropertiesBuf::new();
-        properties.push(Property::ReasonString(words));
+        properties.extend(reference.map(Property::ServerReference));
+        properties.extend(words.map(Property::ReasonString));
         encode(out, properties.as_properties());
-        if out.len() - start <= bytes_max as usize {
-            return true;
+        let fits = out.len() - start <= bytes_max as usize;
+        if !fits {
+            out.truncate(start);
         }
-        out.truncate(start);
-    }
-    encode(out, Properties::default());
-    let fits = out.len() - start <= bytes_max as usize;
-    if !fits {
-        out.truncate(start);
-    }
-    fits
+        fits
+    };
+    // Where to go matters more than why.
+    (words.is_some() && put(reference, words))
+        || (reference.is_some() && put(reference, None))
+        || put(None, None)
 }

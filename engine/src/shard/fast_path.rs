@@ -2,12 +2,12 @@
 //! appended to what each subscriber is sent. A message that is not part of a run goes the general
 //! way of `publish`, `route` and `deliver`; both lead to the same bytes.
 
-use super::Shard;
 use super::connection::Flow;
 use super::deliver::Grant;
 use super::filters::Subscriber;
 use super::outbox::Source;
 use super::run::{PUBLISH, Packets, Run};
+use super::{Rate, Shard};
 use crate::base::{ConnId, Key};
 
 /// A run in the other version, for subscribers of that.
@@ -54,6 +54,10 @@ impl Shard {
         if let Some(blocker) = self.publish_blocker(known.owner) {
             return Some((0, Flow::Pause(blocker)));
         }
+        let packets = match self.config.publish_rate {
+            Some(rate) => self.within_rate(id, packets, rate)?,
+            None => packets,
+        };
         self.counters.received += u64::from(packets.count);
         self.counters.in_runs += u64::from(packets.count);
         self.counters.publish_bytes_received += packets.bytes.len() as u64;
@@ -66,6 +70,21 @@ impl Shard {
             self.memos.learn_filter(id, only, self.partition.epoch);
         }
         Some((packets.bytes.len(), Flow::Continue))
+    }
+
+    /// As much of a run as the client may publish now; `None` if that is nothing.
+    fn within_rate<'a>(
+        &mut self,
+        id: ConnId,
+        packets: Packets<'a>,
+        rate: Rate,
+    ) -> Option<Packets<'a>> {
+        let conn = self.connections.get_mut(id)?;
+        let room = rate.room(conn.publishes_filled_at, self.now);
+        let packets = packets.first(room)?;
+        let after = rate.take(conn.publishes_filled_at, packets.count, self.now)?;
+        conn.publishes_filled_at = after;
+        Some(packets)
     }
 
     /// Routes a run of a topic that this shard owns. Returns the one local filter that matched, if

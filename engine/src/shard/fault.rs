@@ -93,6 +93,24 @@ impl Fault {
         ReasonCode::ServerShuttingDown,
         "the server is shutting down",
     );
+    pub(super) const UNAVAILABLE: Self =
+        Self::new(ReasonCode::ServerUnavailable, "the server is shutting down");
+    pub(super) const USE_ANOTHER: Self = Self::new(
+        ReasonCode::UseAnotherServer,
+        "this server cannot serve you now",
+    );
+    pub(super) const NO_PLACE: Self = Self::new(
+        ReasonCode::QuotaExceeded,
+        "the server has as many connections as it takes",
+    );
+    pub(super) const CONNECT_RATE: Self = Self::new(
+        ReasonCode::ConnectionRateExceeded,
+        "too many clients connect at once: try again later",
+    );
+    pub(super) const PUBLISH_RATE: Self = Self::new(
+        ReasonCode::MessageRateTooHigh,
+        "more PUBLISH packets a second than allowed",
+    );
 }
 
 impl From<DecodeError> for Fault {

@@ -11,6 +11,7 @@
 //! 5. the effects, and one send per dirty connection.
 
 mod acks;
+mod admission;
 mod authenticate;
 mod config;
 mod connect;
@@ -30,6 +31,7 @@ mod output;
 mod owned;
 mod pacing;
 mod publish;
+mod rate;
 mod receive;
 mod replay;
 mod route;
@@ -45,13 +47,16 @@ mod tests;
 
 mod timers;
 mod topics;
+mod turn_away;
 
-pub use config::{Admission, ShardConfig};
+pub use admission::Admission;
+pub use config::ShardConfig;
 pub use effects::{Closing, Effects};
 pub use leaks::Leaks;
 pub use message::{Batch, Mail, Outcome};
 pub use output::{Output, Splice};
 pub use pacing::Pace;
+pub use rate::Rate;
 pub use sys::Report;
 
 use std::sync::Arc;
@@ -64,7 +69,6 @@ use crate::session::SessionStore;
 use connection::{Blocker, Connection, Outgoing};
 use deliver::Recipients;
 use fast_path::Translation;
-use fault::Fault;
 use filters::{LocalFilters, PendingSubAck};
 use outbox::Outboxes;
 use owned::{Partition, Targets};
@@ -152,15 +156,23 @@ impl Shard {
         self.counters.turns += 1;
     }
 
-    /// A socket was accepted. `None` if no more connections are allowed: the driver closes it.
+    /// A socket was accepted. `None` if no more connections are allowed: the driver closes it. A
+    /// few beyond the maximum are kept, to be refused in the words of their CONNECT.
     pub fn on_accept(&mut self, socket: Socket, peer: Peer) -> Option<ConnId> {
-        if self.draining || !self.config.admission.enter() {
+        let has_place = !self.draining && self.config.admission.enter();
+        if !has_place {
             self.counters.refused += 1;
-            return None;
+            if self.draining || !self.config.admission.enter_surplus() {
+                return None;
+            }
         }
         self.counters.accepted += 1;
         let deadline = self.now + self.config.connect_timeout;
-        Some(self.insert_connection(socket, peer, deadline))
+        let id = self.insert_connection(socket, peer, deadline);
+        if let Some(conn) = self.connections.get_mut(id) {
+            conn.has_place = has_place;
+        }
+        Some(id)
     }
 
     pub(super) fn insert_connection(
@@ -210,15 +222,6 @@ impl Shard {
         self.outgoing.sent(conn);
         if let Some(session) = conn.session {
             self.pump(session);
-        }
-    }
-
-    /// Stops: every client is told (v5: 0x8B), every connection ends, none is accepted.
-    pub fn start_drain(&mut self) {
-        self.draining = true;
-        let all: Vec<ConnId> = self.connections.keys().collect();
-        for conn in all {
-            self.close(conn, Some(Fault::SHUTTING_DOWN), false);
         }
     }
 

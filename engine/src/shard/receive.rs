@@ -230,6 +230,11 @@ impl Shard {
         };
         conn.last_received = now;
         if header.packet_type == PacketType::Publish {
+            let filled_at = conn.publishes_filled_at;
+            if let Some(rate) = self.config.publish_rate {
+                let after = rate.take(filled_at, 1, now);
+                conn.publishes_filled_at = after.ok_or(Fault::PUBLISH_RATE)?;
+            }
             let memo = self.memos.take(id);
             let decoded = Publish::decode_expecting(header, body, version, memo.name());
             let handled = match decoded.map(|publish| Arrival {
@@ -246,6 +251,12 @@ impl Shard {
             self.memos.put_back(id, memo);
             if handled == Ok(Flow::Continue) {
                 self.counters.publish_bytes_received += packet.len() as u64;
+            }
+            if matches!(handled, Ok(Flow::Pause(_)))
+                && let Some(conn) = self.connections.get_mut(id)
+            {
+                // It will be offered again, and is to count once.
+                conn.publishes_filled_at = filled_at;
             }
             return handled;
         }

@@ -68,6 +68,20 @@ impl<'a> Packets<'a> {
         })
     }
 
+    /// The first of them, so many at most; `None` for none.
+    pub(super) fn first(self, count_max: u32) -> Option<Self> {
+        if self.count <= count_max {
+            return Some(self);
+        }
+        let lengths = self.iter().take(count_max as usize);
+        let end = lengths.map(|(packet, ..)| packet.len()).sum();
+        (count_max > 0).then_some(Self {
+            bytes: &self.bytes[..end],
+            count: count_max,
+            ..self
+        })
+    }
+
     /// The packets one by one: each whole, its topic, its payload.
     fn iter(self) -> impl Iterator<Item = (&'a [u8], &'a str, &'a [u8])> {
         let mut rest = self.bytes;

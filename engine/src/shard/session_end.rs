@@ -59,7 +59,8 @@ impl Shard {
             && conn.session.is_some()
             && conn.version == Version::V5
         {
-            put_disconnect(&mut self.outgoing, conn, fault);
+            let reference = self.config.server_reference.as_deref();
+            put_disconnect(&mut self.outgoing, conn, fault, reference);
         }
         if let Some(last) = self.lose_connection(id, with_will) {
             self.outgoing.bytes += last.len() as u64;
@@ -70,7 +71,10 @@ impl Shard {
     /// Forgets a connection; returns what it had yet to send.
     pub(super) fn lose_connection(&mut self, id: ConnId, with_will: bool) -> Option<Output> {
         let conn = self.connections.remove(id)?;
-        self.config.admission.leave();
+        match conn.has_place {
+            true => self.config.admission.leave(),
+            false => self.config.admission.leave_surplus(),
+        }
         if let Some(session) = conn.session {
             self.gauges.connected -= 1;
             self.disconnect_session(session, with_will);

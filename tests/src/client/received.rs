@@ -45,6 +45,16 @@ impl Received {
         self.header.packet_type == PacketType::Publish
     }
 
+    /// Whether it is of that type.
+    pub fn is_of(&self, packet_type: PacketType) -> bool {
+        self.header.packet_type == packet_type
+    }
+
+    /// What follows its fixed header.
+    pub fn body(&self) -> &[u8] {
+        &self.body
+    }
+
     /// The reason on the wire, if it is a DISCONNECT.
     pub fn disconnect_reason(&self) -> Option<u8> {
         match self.packet() {

@@ -417,14 +417,16 @@ fn silent_and_slow_connections_are_closed_after_the_connect_timeout() {
 }
 
 #[test]
-fn a_connection_above_the_maximum_is_closed_and_a_free_place_is_used() {
+fn a_connection_above_the_maximum_is_refused_and_a_free_place_is_used() {
     let broker = Broker::start_with(&["--max-connections", "4", "--shards", "1"]);
     let mut clients: Vec<_> = (0..4)
         .map(|n| Client::open(&broker, Version::V5, &format!("c{n}")))
         .collect();
-    let mut fifth = Client::raw(broker.address(), Version::V5);
-    fifth.send_bytes(&Hello::new(Version::V5, "fifth").encode());
-    fifth.closed();
+    for (version, code) in [(Version::V5, 0x97), (Version::V3_1_1, 3)] {
+        let mut fifth = Client::raw(broker.address(), version);
+        fifth.send_bytes(&Hello::new(version, "fifth").encode());
+        assert_eq!(fifth.refused(), code);
+    }
     clients.pop().expect("four").disconnect();
     let mut again = Client::open(&broker, Version::V5, "again");
     again.ping();

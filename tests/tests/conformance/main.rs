@@ -25,6 +25,7 @@ mod sys_topics;
 mod takeover;
 mod time;
 mod topics;
+mod turned_away;
 mod wills;
 
 use ringbus_protocols::mqtt::Version;

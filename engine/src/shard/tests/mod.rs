@@ -11,6 +11,7 @@ mod runs;
 mod sessions;
 mod shared;
 mod sys;
+mod turned_away;
 
 use std::sync::Arc;
 
