@@ -240,7 +240,7 @@ fn connections_over_the_limit_are_refused_and_places_come_back() {
 const QUOTA_EXCEEDED: u8 = 0x97;
 
 /// How a CONNECT is answered.
-fn connack_code(broker: &Broker) -> Option<u8> {
+fn connack_code(broker: &broker::Broker) -> Option<u8> {
     let mut stream = broker.stream();
     let connect = client::connect_packet("latecomer");
     stream.write_all(&connect).ok()?;
