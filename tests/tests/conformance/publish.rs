@@ -300,6 +300,37 @@ fn mqtt5_3_3_4_overlapping_subscriptions_give_one_copy_with_the_highest_qos_and_
     broker.stop();
 }
 
+/// Also when the message had to wait for its client, and when it is sent again.
+/// `[MQTT5-3.3.4-2]` `[MQTT5-3.3.4-3]` `[MQTT5-3.3.4-4]`
+#[test]
+fn mqtt5_3_3_4_3_subscription_identifiers_wait_with_their_message() {
+    let broker = Broker::start();
+    let hello = Hello::persistent(Version::V5, "away");
+    let (mut away, _) = Client::hello(&broker, &hello);
+    for (filter, qos, identifier) in [
+        ("ids/t", QoS::AtLeastOnce, Some(268_435_455)),
+        ("ids/+", QoS::ExactlyOnce, None),
+        ("#", QoS::AtMostOnce, Some(1)),
+    ] {
+        away.subscribe_codes(&[SubscribeFilter::new(filter, qos)], identifier);
+    }
+    away.disconnect();
+    let mut publisher = Client::open(&broker, Version::V5, "publisher");
+    publisher.publish("ids/t", "waits", QoS::ExactlyOnce, false);
+    for dup in [false, true] {
+        let (mut away, present) = Client::hello(&broker, &hello);
+        assert!(present);
+        let got = away.message_unacknowledged();
+        assert_eq!((got.qos, got.dup), (QoS::ExactlyOnce, dup));
+        let mut identifiers = got.subscription_identifiers;
+        identifiers.sort_unstable();
+        assert_eq!(identifiers, [1, 268_435_455]);
+        away.expect_nothing();
+        away.cut();
+    }
+    broker.stop();
+}
+
 /// `[MQTT311-3.3.5-1]`
 #[test]
 fn mqtt311_3_3_5_1_overlapping_subscriptions_give_one_copy_with_the_highest_qos() {

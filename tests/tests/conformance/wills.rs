@@ -96,15 +96,43 @@ fn mqtt_3_1_2_17_a_retained_will_is_retained() {
     broker.stop();
 }
 
+/// A retained will without a payload removes what is retained, and is passed on like any other.
+/// `[MQTT5-3.1.2-15]` `[MQTT5-3.3.1-6]` `[MQTT311-3.1.2-17]` `[MQTT311-3.3.1-10]`
+#[test]
+fn mqtt_3_1_2_17_an_empty_retained_will_removes_what_is_retained() {
+    let broker = Broker::start();
+    for version in BOTH {
+        let mut watcher = watcher(&broker);
+        watcher.publish("will/state", "alive", ONE, true);
+        watcher.expect("will/state", "alive", ONE, false);
+        let hello = Hello::new(version, "mortal").with_will("will/state", "", ONE, true);
+        Client::hello(&broker, &hello).0.cut();
+        watcher.expect("will/state", "", ONE, false);
+        let mut late = Client::open(&broker, version, "late");
+        late.subscribe("will/state", ONE);
+        late.expect_nothing();
+        late.disconnect();
+        watcher.disconnect();
+    }
+    broker.stop();
+}
+
+/// `[MQTT5-3.3.2-4]` `[MQTT5-3.3.2-15]` `[MQTT5-3.3.2-16]` `[MQTT5-3.3.2-20]`
 #[test]
 fn mqtt5_3_1_3_2_will_properties_are_passed_on() {
     let broker = Broker::start();
     let mut watcher = watcher(&broker);
     let mut hello = Hello::new(Version::V5, "mortal").with_will("will/t", "gone", ONE, false);
     let will = hello.will.as_mut().expect("just set");
-    will.properties.push(Property::ContentType("text/plain"));
-    will.properties
-        .push(Property::UserProperty(("why", "cable")));
+    for property in [
+        Property::PayloadFormatIndicator(true),
+        Property::ContentType("text/plain"),
+        Property::ResponseTopic("will/answer"),
+        Property::CorrelationData(&[0, 1, 0xFF]),
+        Property::UserProperty(("why", "cable")),
+    ] {
+        will.properties.push(property);
+    }
     let expected = will.properties.as_properties().as_raw().to_vec();
     Client::hello(&broker, &hello).0.cut();
     assert_eq!(
