@@ -104,7 +104,7 @@ impl Shard {
     }
 
     /// Whether a message of that group has somebody else to go to at once.
-    fn has_others(&self, group: &GroupRef) -> bool {
+    pub(super) fn has_others(&self, group: &GroupRef) -> bool {
         let filter = self.filters.get(group.local);
         let members = filter.and_then(|filter| filter.shared.as_deref());
         members.is_some_and(|members| {

@@ -114,10 +114,35 @@ impl Shard {
         let source = chunk_source(batch, item.body);
         let mut carried = Carried::from_chunk(message, 0, source);
         let mut assignment = batch.assignments[item.assignment as usize];
-        if !self.take_assignment(owner, &mut carried, assignment) {
+        if self.has_come_too_late(owner, &assignment) {
+            assignment.attempt = Attempt::default();
+            self.mail_shared(owner, Class::Ack, &mut carried, assignment);
+        } else if !self.take_assignment(owner, &mut carried, assignment) {
             assignment.attempt.refuse(self.id);
             self.mail_shared(owner, Class::Ack, &mut carried, assignment);
         }
+    }
+
+    /// Whether a message for members without a connection was overtaken by the news that somebody
+    /// else has one: what they leave behind has been given away already.
+    fn has_come_too_late(&self, owner: ShardId, assignment: &Assignment) -> bool {
+        let Assignment {
+            group,
+            local,
+            attempt,
+        } = *assignment;
+        let group = GroupRef {
+            owner,
+            group,
+            local,
+        };
+        attempt.is_last && !self.is_anybody_online(local) && self.has_others(&group)
+    }
+
+    fn is_anybody_online(&self, local: Key) -> bool {
+        let filter = self.filters.get(local);
+        let members = filter.and_then(|filter| filter.shared.as_deref());
+        members.is_some_and(|members| members.online > 0)
     }
 
     /// A message that a shard could not give to its members, or that a member has left behind.

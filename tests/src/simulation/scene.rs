@@ -72,11 +72,14 @@ impl Scene {
 
     /// A connection on which nothing was said yet.
     pub fn raw(&self, version: Version) -> Actor {
-        let mut sim = self.sim.borrow_mut();
-        let shard = self.next_shard.get() % sim.shard_count();
+        let shard = self.next_shard.get() % usize::from(self.config.shards);
         self.next_shard.set(shard + 1);
+        self.raw_at(shard, version)
+    }
+
+    fn raw_at(&self, shard: usize, version: Version) -> Actor {
         let wire = SimWire {
-            socket: sim.connect(shard, WINDOW_BYTES),
+            socket: self.sim.borrow_mut().connect(shard, WINDOW_BYTES),
             sim: Rc::clone(&self.sim),
         };
         Actor::over(wire, version)
@@ -89,10 +92,13 @@ impl Scene {
 
     /// Connects as said; also returns session present.
     pub fn hello(&self, hello: &Hello) -> (Actor, bool) {
-        let mut actor = self.raw(hello.version);
-        actor.send_bytes(&hello.encode());
-        let present = actor.connected(|connack| connack.session_present);
-        (actor, present)
+        greet(self.raw(hello.version), hello)
+    }
+
+    /// As [`Scene::hello`], accepted by the shard where the client belongs.
+    pub fn hello_at_home(&self, hello: &Hello) -> (Actor, bool) {
+        let home = self.home_of(&hello.client_id);
+        greet(self.raw_at(home, hello.version), hello)
     }
 
     /// Whether a session of that client is there. It is asked for with the same CONNECT as before
@@ -130,17 +136,35 @@ impl Scene {
 
     /// The shard that owns a topic stands still.
     pub fn freeze_owner_of(&self, topic: &str, duration: Nanos) {
-        let owner = usize::from(self.config.partitioner.owner(topic).0);
-        self.sim.borrow_mut().freeze(owner, duration);
+        self.sim.borrow_mut().freeze(self.owner_of(topic), duration);
+    }
+
+    /// The home of a client stands still.
+    pub fn freeze_home_of(&self, client_id: &str, duration: Nanos) {
+        let home = self.home_of(client_id);
+        self.sim.borrow_mut().freeze(home, duration);
     }
 
     /// Whether the shard that owns a topic is the home of a client.
     #[must_use]
     pub fn is_owned_at_home(&self, topic: &str, client_id: &str) -> bool {
-        let shards = u64::from(self.config.shards);
-        let home = self.config.hasher.hash_one(client_id) % shards;
-        u64::from(self.config.partitioner.owner(topic).0) == home
+        self.owner_of(topic) == self.home_of(client_id)
     }
+
+    fn owner_of(&self, topic: &str) -> usize {
+        usize::from(self.config.partitioner.owner(topic).0)
+    }
+
+    fn home_of(&self, client_id: &str) -> usize {
+        let home = self.config.hasher.hash_one(client_id) % u64::from(self.config.shards);
+        usize::try_from(home).expect("a shard")
+    }
+}
+
+fn greet(mut actor: Actor, hello: &Hello) -> (Actor, bool) {
+    actor.send_bytes(&hello.encode());
+    let present = actor.connected(|connack| connack.session_present);
+    (actor, present)
 }
 
 impl Drop for Scene {

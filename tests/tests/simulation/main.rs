@@ -8,6 +8,7 @@
 mod absence;
 mod delayed_wills;
 mod expiry;
+mod group;
 mod groups;
 mod pacing;
 mod silence;
