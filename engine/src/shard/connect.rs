@@ -222,9 +222,12 @@ impl Shard {
         if let Some(text) = &self.config.response_information
             && asked == Some(true)
         {
-            let text = text.replace("%c", assigned.unwrap_or(connect.client_id));
-            if text.len() <= usize::from(u16::MAX) {
-                out.push(Property::ResponseInformation(&text));
+            let client_id = assigned.unwrap_or(connect.client_id);
+            let told = text.replace("%c", client_id);
+            // What is made of it will be a topic filter: a wildcard would reach for the others'.
+            let reaches_out = told != **text && client_id.contains(['+', '#']);
+            if !reaches_out && told.len() <= usize::from(u16::MAX) {
+                out.push(Property::ResponseInformation(&told));
             }
         }
     }

@@ -7,10 +7,12 @@
 
 mod aliases;
 mod bad_input;
+mod bad_packets;
 mod connect;
 mod edges;
 mod flags;
 mod flow_control;
+mod known_holes;
 mod malformed;
 mod publish;
 mod qos;
