@@ -32,7 +32,10 @@ pub const POOLED_OUTPUTS_MAX: usize = 1024;
 pub const POOLED_OUTPUT_BYTES_MAX: usize = 256 << 10;
 
 /// Retained messages that one cursor step sends, and that expire in one turn.
-pub const RETAINED_STEP_MAX: usize = 64;
+pub const RETAINED_STEP_MAX: usize = 256;
+
+/// Cursor steps in one turn, so that many new subscribers at once do not stall the others.
+pub const RETAINED_STEPS_PER_TURN_MAX: usize = 16;
 
 /// Partly sent or not yet acknowledged QoS 1 and 2 messages to one client that names no maximum.
 pub const INFLIGHT_MAX: u16 = 1024;

@@ -10,7 +10,7 @@ use super::Shard;
 use super::message::{Mail, ReplayStart};
 use super::owned::Replay;
 use super::route::Carried;
-use crate::base::limits::RETAINED_STEP_MAX;
+use crate::base::limits::{RETAINED_STEP_MAX, RETAINED_STEPS_PER_TURN_MAX};
 use crate::base::{Key, SessionId, ShardId};
 use crate::mailbox::Class;
 use crate::pubsub::Stored;
@@ -55,11 +55,16 @@ impl Shard {
         self.partition.pulled.push(key);
     }
 
-    /// Steps every replay whose subscriber has room.
+    /// Steps replays whose subscribers have room, those first that have waited longest.
     pub(super) fn step_replays(&mut self) {
-        for key in std::mem::take(&mut self.partition.pulled) {
+        let mut waiting = std::mem::take(&mut self.partition.pulled);
+        let steps = waiting.len().min(RETAINED_STEPS_PER_TURN_MAX);
+        for key in waiting.drain(..steps) {
             self.step_replay(key);
         }
+        // Behind those that wait still: the next steps of replays that were just stepped.
+        waiting.append(&mut self.partition.pulled);
+        self.partition.pulled = waiting;
     }
 
     pub(super) fn has_replay_work(&self) -> bool {

@@ -134,3 +134,37 @@ fn an_expired_message_leaves_the_store_and_gives_its_room_back() {
         assert_eq!(replay(&mut net), ["publish r/2=y q0 #0 retain"]);
     }
 }
+
+/// Many that subscribe at once take turns, and all get everything.
+#[test]
+fn replays_share_the_turns() {
+    use crate::base::limits::{RETAINED_STEP_MAX, RETAINED_STEPS_PER_TURN_MAX};
+    let mut net = Net::new(1);
+    let publisher = net.connect(0, client(V5, "p"));
+    let topics = RETAINED_STEP_MAX + 10;
+    for n in 0..topics {
+        retain(&mut net, publisher, &format!("r/{n}"), "x", QoS::AtMostOnce);
+    }
+    let subscribers: Vec<usize> = (0..RETAINED_STEPS_PER_TURN_MAX + 4)
+        .map(|n| net.connect(0, client(V5, &format!("s{n}"))))
+        .collect();
+    net.shards[0].begin_turn(net.now);
+    for &socket in &subscribers {
+        let (_, conn) = net.sockets[socket].at.expect("it is connected");
+        let subscribe = subscribe(&[("r/#", QoS::AtMostOnce)], V5, 0);
+        net.shards[0].on_bytes(conn, &subscribe);
+    }
+    net.shards[0].end_turn(&mut net.mailboxes[0]);
+    let first = (RETAINED_STEPS_PER_TURN_MAX * RETAINED_STEP_MAX) as u64;
+    assert_eq!(net.shards[0].counters().delivered, first);
+    assert_eq!(
+        net.shards[0].next_deadline(),
+        Some(net.now),
+        "there is more"
+    );
+    net.settle();
+    for &socket in &subscribers {
+        let seen = net.read(socket, V5);
+        assert_eq!(seen.len(), 2 + topics, "CONNACK, SUBACK, each topic");
+    }
+}
