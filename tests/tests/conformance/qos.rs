@@ -203,6 +203,7 @@ fn mqtt5_4_4_0_2_a_puback_with_an_error_ends_the_delivery() {
     let identifier = message.packet_identifier.expect("QoS 1");
     let refusal = with_reason(identifier, ReasonCode::ImplementationSpecificError);
     client.send(&Packet::PubAck(refusal));
+    client.ping();
     client.cut();
     let (mut client, _) = Client::hello(&broker, &hello);
     client.publish("refused", "yes", QoS::AtLeastOnce, false);

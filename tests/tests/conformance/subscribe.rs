@@ -48,6 +48,33 @@ fn mqtt_3_8_4_3_a_new_subscription_to_the_same_filter_replaces_the_old() {
     broker.stop();
 }
 
+/// Messages flow on while their subscription is replaced again and again.
+/// `[MQTT5-3.8.4-4]` `[MQTT311-3.8.4-3]`
+#[test]
+fn mqtt_3_8_4_4_no_message_is_lost_while_a_subscription_is_replaced() {
+    let broker = Broker::start();
+    for version in BOTH {
+        for filter in ["flow/x/t", "flow/#"] {
+            let mut client = Client::open(&broker, version, "client");
+            client.subscribe(filter, ONE);
+            let mut publisher = Client::open(&broker, Version::V5, "publisher");
+            for number in 0..200 {
+                let payload = number.to_string();
+                publisher.send_publish("flow/x/t", payload.as_bytes(), ONE, false);
+                if number % 3 == 0 {
+                    let qos = [ONE, QoS::ExactlyOnce][number % 2];
+                    client.send_subscribe(&[SubscribeFilter::new(filter, qos)], None);
+                }
+            }
+            for number in 0..200 {
+                client.expect("flow/x/t", &number.to_string(), ONE, false);
+            }
+            client.disconnect();
+        }
+    }
+    broker.stop();
+}
+
 /// A subscription is active when its SUBACK is there, on whatever shards it lives.
 #[test]
 fn mqtt_3_8_4_after_suback_no_message_is_missed() {
