@@ -83,6 +83,32 @@ fn every_topic_is_there_from_the_start() {
     }
 }
 
+/// With one level all of `$SYS` has one owner, with three or more it has several.
+#[test]
+fn every_topic_is_there_however_topics_are_partitioned() {
+    for levels in [1, 3, 4] {
+        let mut net = Net::with(4, |config| {
+            config.sys_interval = INTERVAL;
+            let levels = crate::config::PartitionLevels {
+                default: levels,
+                roots: Vec::new(),
+            };
+            let hasher = config.hasher.clone();
+            config.partitioner = Arc::new(crate::pubsub::Partitioner::new(4, levels, hasher));
+        });
+        net.settle();
+        for topic in TOPICS {
+            broker_says(&net, topic);
+        }
+        let client = net.connect(0, client(V5, "c"));
+        interval(&mut net);
+        assert_eq!(count(&net, "clients/connected"), 1);
+        net.hang_up(client);
+        interval(&mut net);
+        assert_eq!(count(&net, "clients/connected"), 0);
+    }
+}
+
 #[test]
 fn the_speaker_adds_up_what_all_shards_have() {
     for shards in [1, 4] {
