@@ -8,7 +8,7 @@ use crate::report::{ConnectReport, LoadReport, Mail};
 use crate::{suite, sys};
 use serde::Serialize;
 use std::fmt::Display;
-use std::io;
+use std::io::{self, Write};
 use std::process::ExitCode;
 
 /// Exit code of a usage error.
@@ -51,6 +51,7 @@ pub fn bench_command(args: &BenchArgs) -> ExitCode {
             BenchKind::P2p(args) => load_command("p2p", Kind::PointToPoint, args),
             BenchKind::FanIn(args) => load_command("fan-in", Kind::FanIn, args),
             BenchKind::FanOut(args) => load_command("fan-out", Kind::FanOut, args),
+            BenchKind::Shared(args) => load_command("shared", Kind::Shared, args),
             BenchKind::Latency(args) => latency_command(args),
             BenchKind::Connect(args) => connect_command(args),
             BenchKind::Limit(args) => limit_command(args),
@@ -85,14 +86,16 @@ fn load_command(name: &str, kind: Kind, args: &LoadArgs) -> Result<ExitCode, Fai
 
 /// The load that flags and the kind's defaults make.
 fn load_of(kind: Kind, args: &LoadArgs) -> Result<Load, String> {
-    let publishers = args
-        .pubs
-        .unwrap_or(if kind == Kind::FanIn { 50 } else { 1 });
+    let publishers = args.pubs.unwrap_or(match kind {
+        Kind::FanIn | Kind::Shared => 50,
+        Kind::PointToPoint | Kind::FanOut => 1,
+    });
     let topics = args.topics.unwrap_or(publishers);
     let subscribers = args.subs.unwrap_or(match kind {
         Kind::PointToPoint => topics,
         Kind::FanIn => 1,
         Kind::FanOut => 200,
+        Kind::Shared => 100,
     });
     let pacing = match args.rate {
         Some(rate) => Pacing::Rate(rate),
@@ -218,12 +221,16 @@ impl Display for LimitReport {
 }
 
 fn print(report: &(impl Serialize + Display), json: bool) -> io::Result<()> {
-    if json {
-        println!("{}", serde_json::to_string_pretty(report)?);
+    let text = if json {
+        serde_json::to_string_pretty(report)? + "\n"
     } else {
-        print!("{report}");
+        report.to_string()
+    };
+    match io::stdout().write_all(text.as_bytes()) {
+        // Whoever read it has seen enough: `ringbus bench p2p | head -3`.
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        written => written,
     }
-    Ok(())
 }
 
 #[cfg(test)]

@@ -74,12 +74,26 @@ pub struct LoadReport {
     /// Whether the rate asked for was sent and delivered
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rate_held: Option<bool>,
+    /// Messages that the members of a shared subscription got
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub shares: Option<Shares>,
     /// Latency from the planned send time
     #[serde(skip_serializing_if = "Option::is_none")]
     pub latency_us: Option<Latency>,
     /// Mail between the shards of an own broker, over its whole life
     #[serde(skip_serializing_if = "Option::is_none")]
     pub mail: Option<Mail>,
+}
+
+/// How evenly the members of a shared subscription shared, over the whole run.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct Shares {
+    /// The least that a member got
+    pub least: u64,
+    /// The mean
+    pub mean: f64,
+    /// The most
+    pub most: u64,
 }
 
 /// Percentiles in microseconds.
@@ -157,6 +171,7 @@ impl LoadReport {
             generator_cpu_percent: generator * 100.0,
             generator_was_the_limit: generator >= BOTTLENECK,
             rate_held: outcome.planned.map(|planned| is_held(planned, outcome)),
+            shares: Shares::of(&outcome.shares),
             latency_us: outcome.latency.as_ref().map(Latency::of),
             mail,
         }
@@ -184,6 +199,32 @@ impl Latency {
             p99_99: at(0.9999),
             max: histogram.max() as f64 / 1e3,
         }
+    }
+}
+
+impl Shares {
+    /// Of what each member got; `None` without members.
+    fn of(shares: &[u64]) -> Option<Self> {
+        Some(Self {
+            least: *shares.iter().min()?,
+            mean: shares.iter().sum::<u64>() as f64 / shares.len() as f64,
+            most: *shares.iter().max()?,
+        })
+    }
+}
+
+impl Display for Shares {
+    fn fmt(&self, out: &mut Formatter<'_>) -> fmt::Result {
+        let percent = |share: u64| (share as f64 / self.mean - 1.0) * 100.0;
+        write!(
+            out,
+            "{} ({:+.1} %) to {} ({:+.1} %) messages a member, {:.1} on average",
+            self.least,
+            percent(self.least),
+            self.most,
+            percent(self.most),
+            self.mean
+        )
     }
 }
 
@@ -229,6 +270,9 @@ impl Display for LoadReport {
         self.write_processors(out)?;
         if let Some(latency) = &self.latency_us {
             writeln!(out, "  latency   {latency}")?;
+        }
+        if let Some(shares) = &self.shares {
+            writeln!(out, "  shares    {shares}")?;
         }
         if let Some(mail) = self.mail.filter(|mail| mail.sums.shards > 1) {
             writeln!(out, "  mail      {mail}")?;
@@ -386,6 +430,7 @@ mod tests {
             broker_cpu: Some(1_000_000_000),
             generator_cpu: 1_900_000_000,
             planned: Some(planned),
+            shares: Vec::new(),
             latency: None,
             message_bytes: 75,
         }

@@ -22,6 +22,8 @@ pub enum BenchKind {
     FanIn(LoadArgs),
     /// One publisher, many subscribers
     FanOut(LoadArgs),
+    /// Publishers, and one shared subscription with many members
+    Shared(LoadArgs),
     /// Open-loop latency of many quiet pairs, or ping-pong
     Latency(LatencyArgs),
     /// Connections: how many per core-second, and their memory when idle
@@ -104,16 +106,17 @@ pub struct Measure {
     pub json: bool,
 }
 
-/// The load of `p2p`, `fan-in` and `fan-out`.
+/// The load of `p2p`, `fan-in`, `fan-out` and `shared`.
 #[derive(Args, Clone, Debug)]
 #[command(after_help = "Examples:\n  ringbus bench p2p --pubs 50\n  \
     ringbus bench fan-out --subs 200 --io epoll\n  ringbus bench p2p --pubs 50 --rate 100000 --json\n  \
+    ringbus bench shared --subs 100 -q 1 --rate 50000\n  \
     ringbus bench p2p --url nats://127.0.0.1:4222 --pid $(pidof nats-server)")]
 pub struct LoadArgs {
-    /// Publishers [default: 1; fan-in: 50]
+    /// Publishers [default: 1; fan-in and shared: 50]
     #[arg(long, value_name = "N")]
     pub pubs: Option<usize>,
-    /// Subscribers [default: one a topic; fan-in: 1; fan-out: 200]
+    /// Subscribers [default: one a topic; fan-in: 1; fan-out: 200; shared: 100]
     #[arg(long, value_name = "N")]
     pub subs: Option<usize>,
     /// Topics [default: one a publisher]

@@ -1,6 +1,6 @@
 //! What the generator knows of every message: who may send, what arrived, how long it took.
 
-use super::load::{Load, Pacing};
+use super::load::{Kind, Load, Pacing};
 use super::pace::Plan;
 use super::stream::{Floor, Stream};
 use super::verify::{Arrival, Tally, Track};
@@ -28,6 +28,8 @@ pub struct Books {
     pub measured_from: u64,
     /// … to here have their latency recorded
     pub measured_to: u64,
+    /// Messages that each member of a shared subscription got
+    pub shares: Vec<u64>,
     window: Option<u64>,
     batch: u64,
     tracks: Vec<Track>,
@@ -65,6 +67,10 @@ impl Books {
             plan: None,
             measured_from: u64::MAX,
             measured_to: u64::MAX,
+            shares: match load.kind {
+                Kind::Shared => vec![0; load.subscribers],
+                _ => Vec::new(),
+            },
             window,
             batch: load.batch,
             tracks: tracks(load),
@@ -73,7 +79,11 @@ impl Books {
 
     /// A subscriber received a message.
     #[inline]
-    pub fn arrived(&mut self, subscriber: usize, stamp: Stamp, now: u64) {
+    pub fn arrived(&mut self, mut subscriber: usize, stamp: Stamp, now: u64) {
+        if let Some(share) = self.shares.get_mut(subscriber) {
+            *share += 1;
+            subscriber = 0;
+        }
         let index = stamp.stream as usize;
         if stamp.run != self.run || index >= self.streams.len() {
             self.tally.foreign += 1;
@@ -157,7 +167,7 @@ fn tracks(load: &Load) -> Vec<Track> {
             Track::unwanted()
         }
     };
-    (0..load.subscribers * streams).map(track).collect()
+    (0..load.receivers() * streams).map(track).collect()
 }
 
 fn histogram() -> Histogram<u64> {
@@ -170,7 +180,6 @@ fn u32_of(count: usize) -> u32 {
 
 #[cfg(test)]
 mod tests {
-    use super::super::load::Kind;
     use super::super::load::tests::small;
     use super::super::wire::{Mqtt, Shape, Wire};
     use super::*;

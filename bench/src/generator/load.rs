@@ -17,6 +17,8 @@ pub enum Kind {
     FanIn,
     /// Every subscriber subscribes to each topic by name
     FanOut,
+    /// The subscribers are the members of one shared subscription to all topics
+    Shared,
 }
 
 /// When messages leave.
@@ -107,7 +109,7 @@ impl Load {
         if matches!(self.pacing, Pacing::Rate(rate) if !(1.0..=1e9).contains(&rate)) {
             return Err("--rate must be between 1 and 1000000000".into());
         }
-        if self.streams().saturating_mul(self.subscribers) > TRACKS_MAX {
+        if self.streams().saturating_mul(self.receivers()) > TRACKS_MAX {
             return Err("too many publishers times subscribers to verify each".into());
         }
         if self.duration == 0 {
@@ -131,6 +133,14 @@ impl Load {
         stream % self.topics
     }
 
+    /// Who has books of its own: a subscriber, or all members of a shared subscription together.
+    pub fn receivers(&self) -> usize {
+        match self.kind {
+            Kind::Shared => 1,
+            _ => self.subscribers,
+        }
+    }
+
     /// The name of a topic.
     pub fn topic_name(&self, topic: usize) -> String {
         self.topic.replace("%i", &topic.to_string())
@@ -139,7 +149,7 @@ impl Load {
     /// Whether a subscriber receives a topic.
     pub fn receives(&self, subscriber: usize, topic: usize) -> bool {
         match self.kind {
-            Kind::FanIn | Kind::FanOut => true,
+            Kind::FanIn | Kind::FanOut | Kind::Shared => true,
             Kind::PointToPoint if self.topics >= self.subscribers => {
                 topic % self.subscribers == subscriber
             }
@@ -149,6 +159,9 @@ impl Load {
 
     /// The filters of a subscriber.
     pub fn filters(&self, subscriber: usize) -> Vec<String> {
+        if self.kind == Kind::Shared {
+            return vec![format!("$share/bench/{}", self.wildcard())];
+        }
         if self.kind == Kind::FanIn && self.topic.contains("%i") {
             return vec![self.wildcard()];
         }
@@ -175,7 +188,7 @@ impl Load {
     /// Subscribers of a stream's topic.
     pub fn subscribers_of(&self, stream: usize) -> usize {
         let topic = self.topic_of(stream);
-        (0..self.subscribers)
+        (0..self.receivers())
             .filter(|&subscriber| self.receives(subscriber, topic))
             .count()
     }
@@ -223,6 +236,14 @@ pub mod tests {
         assert_eq!(load.streams(), 8);
         assert_eq!(load.publisher_of(5), 1);
         assert_eq!(load.filters(1), ["bench/1", "bench/5"]);
+    }
+
+    #[test]
+    fn the_members_of_a_group_receive_each_message_once_together() {
+        let load = small(Kind::Shared, 3, 100, 3);
+        assert_eq!(load.filters(99), ["$share/bench/bench/+"]);
+        assert!((0..3).all(|stream| load.subscribers_of(stream) == 1));
+        assert_eq!(load.receivers(), 1);
     }
 
     #[test]

@@ -43,6 +43,8 @@ pub struct Outcome {
     pub generator_cpu: u64,
     /// Messages that the plan wanted to be sent while measured
     pub planned: Option<u64>,
+    /// Messages that each member of a shared subscription got in the whole run
+    pub shares: Vec<u64>,
     /// Latency in nanoseconds
     pub latency: Option<Histogram<u64>>,
     /// Bytes of a message on the wire, as published
@@ -373,6 +375,7 @@ impl<W: Wire> Generator<W> {
             generator_cpu: after.generator - before.generator,
             planned: books.plan.map(due),
             message_bytes: books.streams[0].template.message_bytes(),
+            shares: books.shares,
             latency: books.latency,
         }
     }

@@ -163,6 +163,15 @@ fn throughput_rows() -> Vec<Row> {
         ..ONE_PER_WRITE
     };
     let qos1 = Shape { qos: 1, ..P2P };
+    let unshared = Shape {
+        publishers: 100,
+        subscribers: 100,
+        ..qos1
+    };
+    let shared = Shape {
+        kind: Kind::Shared,
+        ..unshared
+    };
     vec![
         pinned("1-1", "1→1, 16 a write, window 1024", single, WITH_LIMIT),
         pinned("50-50", "50→50, 16 a write, window 256", P2P, EVERYBODY),
@@ -195,6 +204,36 @@ fn throughput_rows() -> Vec<Row> {
             "50→50 QoS 1, 16 a write, window 256",
             qos1,
             &[Ring, Epoll, Glommio, Mosquitto, Rumqttd],
+        ),
+        pinned(
+            "shared-100",
+            "100→a shared subscription of 100, QoS 1, 50,000 messages/s",
+            Shape {
+                pacing: Pacing::Rate(50_000.0),
+                ..shared
+            },
+            &[Ring, Epoll, Glommio, Mosquitto],
+        ),
+        pinned(
+            "unshared-100",
+            "the same unshared: 100→100, QoS 1, 50,000 messages/s",
+            Shape {
+                pacing: Pacing::Rate(50_000.0),
+                ..unshared
+            },
+            &[Ring, Epoll, Glommio, Mosquitto],
+        ),
+        pinned(
+            "shared-max",
+            "100→a shared subscription of 100, QoS 1, 16 a write, window 256",
+            shared,
+            &[Ring, Mosquitto],
+        ),
+        pinned(
+            "unshared-max",
+            "the same unshared: 100→100, QoS 1, 16 a write, window 256",
+            unshared,
+            &[Ring, Mosquitto],
         ),
         pinned(
             "latency",
@@ -293,6 +332,12 @@ pub fn goals() -> Vec<Goal> {
         goal("one-64", Metric::Rate, 1.0, Figure("one-64", Nats)),
         cpu("one-512", 0.30, "one-512", Nats),
         cpu("qos1", 0.05, "qos1", Mosquitto),
+        goal(
+            "shared-100",
+            Metric::Rate,
+            0.8,
+            Figure("unshared-100", Ring),
+        ),
         goal("latency", Metric::P50, 1.0, Figure("latency", Mosquitto)),
         goal("latency", Metric::P50, 1.0, Figure("latency", Nats)),
         goal("latency", Metric::P99, 1.0, Figure("latency", Mosquitto)),
