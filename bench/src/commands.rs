@@ -1,10 +1,14 @@
 //! `ringbus bench …`: from flags to a load, from its outcome to a report and an exit code.
 
 use crate::broker::Broker;
-use crate::cli::{BenchArgs, BenchKind, ConnectArgs, LatencyArgs, LimitArgs, LoadArgs, Protocol};
-use crate::generator::{Kind, Load, Pacing, open_and_hold, run};
+use crate::cli::{
+    BacklogArgs, BenchArgs, BenchKind, ConnectArgs, LatencyArgs, LimitArgs, LoadArgs, Protocol,
+};
+use crate::generator::{
+    Backlog, Kind, Load, Pacing, STAMP_BYTES, drain_backlog, open_and_hold, run,
+};
 use crate::limit::{self, MESSAGE_BYTES};
-use crate::report::{ConnectReport, LoadReport, Mail};
+use crate::report::{BacklogReport, ConnectReport, LoadReport, Mail};
 use crate::{suite, sys};
 use serde::Serialize;
 use std::fmt::Display;
@@ -54,6 +58,7 @@ pub fn bench_command(args: &BenchArgs) -> ExitCode {
             BenchKind::Shared(args) => load_command("shared", Kind::Shared, args),
             BenchKind::Latency(args) => latency_command(args),
             BenchKind::Connect(args) => connect_command(args),
+            BenchKind::Backlog(args) => backlog_command(args),
             BenchKind::Limit(args) => limit_command(args),
             BenchKind::Suite(args) => suite::command(args).map(|()| ExitCode::SUCCESS),
         });
@@ -186,6 +191,27 @@ fn connect_command(args: &ConnectArgs) -> Result<ExitCode, Failure> {
     )?;
     broker.stop();
     print(&ConnectReport::new(&outcome), args.json)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn backlog_command(args: &BacklogArgs) -> Result<ExitCode, Failure> {
+    if args.messages == 0 || args.payload < STAMP_BYTES {
+        return Err(Failure::Usage(format!(
+            "--messages must be at least 1 and --payload at least {STAMP_BYTES}"
+        )));
+    }
+    let backlog = Backlog {
+        messages: args.messages,
+        payload_bytes: args.payload,
+        idle: nanoseconds("--idle", args.idle)?,
+    };
+    let broker = Broker::from_flags(&args.start)?;
+    if broker.route.protocol != Protocol::Mqtt {
+        return Err(Failure::Usage("bench backlog needs MQTT".into()));
+    }
+    let outcome = drain_backlog(&backlog, &broker.route)?;
+    broker.stop();
+    print(&BacklogReport::new(&backlog, &outcome), args.json)?;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -1,7 +1,7 @@
 //! What a run found, for people and as JSON.
 
 use crate::broker::ShardSums;
-use crate::generator::{ConnectOutcome, Load, Outcome, Pacing};
+use crate::generator::{Backlog, BacklogOutcome, ConnectOutcome, Load, Outcome, Pacing};
 use hdrhistogram::Histogram;
 use serde::Serialize;
 use std::fmt::{self, Display, Formatter};
@@ -342,6 +342,62 @@ impl Display for Mail {
             self.items_per_batch,
             self.wakes_per_second
         )
+    }
+}
+
+/// The report of `bench backlog`.
+#[derive(Clone, Debug, Serialize)]
+pub struct BacklogReport {
+    /// Messages that waited
+    pub messages: u64,
+    /// Received, each once
+    pub received: u64,
+    /// Received again
+    pub duplicated: u64,
+    /// Not in order
+    pub reordered: u64,
+    /// Seconds from CONNECT to the last message
+    pub seconds: f64,
+    /// Round trips of somebody else before
+    pub before_us: Latency,
+    /// Round trips of somebody else meanwhile
+    pub during_us: Latency,
+    /// Their 99th percentile meanwhile by that before
+    pub p99_ratio: f64,
+}
+
+impl BacklogReport {
+    /// The report of `outcome`.
+    pub fn new(backlog: &Backlog, outcome: &BacklogOutcome) -> Self {
+        let (before, during) = (Latency::of(&outcome.before), Latency::of(&outcome.during));
+        Self {
+            messages: backlog.messages,
+            received: outcome.received,
+            duplicated: outcome.duplicated,
+            reordered: outcome.reordered,
+            seconds: outcome.seconds,
+            before_us: before,
+            during_us: during,
+            p99_ratio: during.p99 / before.p99,
+        }
+    }
+}
+
+impl Display for BacklogReport {
+    fn fmt(&self, out: &mut Formatter<'_>) -> fmt::Result {
+        writeln!(
+            out,
+            "backlog: {} of {} QoS 1 messages in {:.3} s, {:.0}/s; duplicated {}, reordered {}",
+            self.received,
+            self.messages,
+            self.seconds,
+            self.received as f64 / self.seconds,
+            self.duplicated,
+            self.reordered
+        )?;
+        writeln!(out, "  ping-pong before  {}", self.before_us)?;
+        writeln!(out, "  and meanwhile     {}", self.during_us)?;
+        writeln!(out, "  p99 meanwhile / before: {:.2}", self.p99_ratio)
     }
 }
 

@@ -28,6 +28,8 @@ pub enum BenchKind {
     Latency(LatencyArgs),
     /// Connections: how many per core-second, and their memory when idle
     Connect(ConnectArgs),
+    /// Others' latency while one session gets all that waited for it
+    Backlog(BacklogArgs),
     /// A copy relay without a protocol: what this machine allows at most
     Limit(LimitArgs),
     /// The whole table of docs/benchmarks.md, beside the other brokers found on this machine
@@ -199,6 +201,27 @@ pub struct ConnectArgs {
     /// Seconds to hold them idle before memory is read
     #[arg(long, value_name = "SECONDS", default_value_t = 1.0)]
     pub hold: f64,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+    /// Broker
+    #[command(flatten)]
+    pub start: Start,
+}
+
+/// `bench backlog`.
+#[derive(Args, Clone, Debug)]
+#[command(after_help = "Example:\n  ringbus bench backlog --messages 100000")]
+pub struct BacklogArgs {
+    /// QoS 1 messages that wait for the session
+    #[arg(long, value_name = "N", default_value_t = 100_000)]
+    pub messages: u64,
+    /// Payload bytes, at least 16; all of it must fit the broker's --queue-bytes
+    #[arg(long, value_name = "BYTES", default_value_t = 32)]
+    pub payload: usize,
+    /// Seconds of ping-pong before the session returns
+    #[arg(long, value_name = "SECONDS", default_value_t = 1.0)]
+    pub idle: f64,
     /// Print JSON
     #[arg(long)]
     pub json: bool,

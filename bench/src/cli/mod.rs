@@ -6,8 +6,8 @@ mod bench;
 mod tools;
 
 pub use bench::{
-    BenchArgs, BenchKind, ConnectArgs, LatencyArgs, LimitArgs, LoadArgs, Measure, Protocol, Start,
-    SuiteArgs,
+    BacklogArgs, BenchArgs, BenchKind, ConnectArgs, LatencyArgs, LimitArgs, LoadArgs, Measure,
+    Protocol, Start, SuiteArgs,
 };
 pub use tools::{Format, PubArgs, Session, SubArgs, Target};
 

@@ -1,5 +1,6 @@
 //! The load generator: one thread, one epoll loop, every message verified.
 
+mod backlog;
 mod books;
 mod connect;
 mod connection;
@@ -11,6 +12,7 @@ mod stream;
 mod verify;
 mod wire;
 
+pub use backlog::{Backlog, BacklogOutcome, drain_backlog};
 pub use connect::{ConnectOutcome, open_and_hold};
 #[cfg(test)]
 pub use load::tests::small as small_of;
@@ -18,3 +20,4 @@ pub use load::{Kind, Load, Pacing, Route};
 pub use run::{Outcome, run, run_raw};
 #[cfg(test)]
 pub use verify::Tally;
+pub use wire::STAMP_BYTES;

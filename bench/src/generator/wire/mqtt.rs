@@ -208,7 +208,7 @@ pub fn whole_packet(bytes: &[u8]) -> io::Result<Option<usize>> {
 }
 
 /// Checks that a SUBACK grants everything.
-fn granted(version: Version, packet: &[u8]) -> io::Result<()> {
+pub fn granted(version: Version, packet: &[u8]) -> io::Result<()> {
     let Packet::SubAck(answer) = decode(version, packet)? else {
         return Err(malformed("something else than SUBACK"));
     };
