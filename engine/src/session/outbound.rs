@@ -334,6 +334,13 @@ impl Outbound {
         sent < usize::from(self.window) && (self.unsent > 0 || !self.queue.is_empty())
     }
 
+    /// Whether anything waits to be sent, for the first time or again.
+    #[inline]
+    #[must_use]
+    pub fn has_backlog(&self) -> bool {
+        self.unsent > 0 || !self.queue.is_empty()
+    }
+
     /// The bytes of all messages that are not acknowledged.
     #[must_use]
     pub fn bytes(&self) -> usize {

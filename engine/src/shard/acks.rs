@@ -46,7 +46,7 @@ impl Shard {
             return Ok(Flow::Gone);
         };
         tolerate(held.outbound.on_puback(ack.packet_identifier))?;
-        self.pump(session);
+        self.pump_backlog(session);
         self.note_load(session);
         Ok(Flow::Continue)
     }
@@ -69,7 +69,7 @@ impl Shard {
             };
             put_pubrel_reason(&mut self.outgoing, conn, identifier, reason);
         }
-        self.pump(session);
+        self.pump_backlog(session);
         self.note_load(session);
         Ok(Flow::Continue)
     }
@@ -79,7 +79,7 @@ impl Shard {
             return Ok(Flow::Gone);
         };
         tolerate(held.outbound.on_pubcomp(ack.packet_identifier))?;
-        self.pump(session);
+        self.pump_backlog(session);
         self.note_load(session);
         Ok(Flow::Continue)
     }

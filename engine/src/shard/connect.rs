@@ -115,7 +115,7 @@ impl Shard {
             connack.session_present = present;
             connack.encode(connect.version, self.outgoing.open(conn));
         }
-        self.pump(session);
+        self.pump_backlog(session);
         self.members_came(session);
         Ok(Flow::Continue)
     }

@@ -30,6 +30,10 @@ pub(super) struct Connection {
     in_flight: usize,
     dirty: bool,
     pub(super) paused: bool,
+    /// How much of a backlog it was sent in its last turn.
+    pub(super) step: Step,
+    /// Whether it has another step in the next turn.
+    pub(super) is_stepping: bool,
     /// Nothing more will come, but the backlog waits to be read.
     pub(super) has_ended: bool,
     /// Within the maximum of connections; else it can only be refused.
@@ -71,6 +75,8 @@ impl Connection {
             in_flight: 0,
             dirty: false,
             paused: false,
+            step: Step::default(),
+            is_stepping: false,
             has_ended: false,
             has_place: true,
             is_adopted: false,
@@ -111,6 +117,14 @@ impl Connection {
             Some(_) => self.last_received + self.patience,
         }
     }
+}
+
+/// Packets of a backlog that a connection was sent in a turn.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Step {
+    /// Counts the shard's turns.
+    pub(super) turn: u64,
+    pub(super) sent: u32,
 }
 
 /// What connections share: spare buffers, and the list of those with something to send.

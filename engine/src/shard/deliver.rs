@@ -5,12 +5,13 @@ use ringbus_protocols::mqtt::{QoS, Version};
 
 use super::Shard;
 use super::acks::put_pubrel;
-use super::connection::{Connection, Outgoing};
+use super::connection::{Connection, Outgoing, Step};
 use super::fault::Fault;
 use super::filters::Subscriber;
 use super::route::Carried;
 use super::sent_aliases::put_publish;
 use super::template::{Naming, Shape, is_shared};
+use crate::base::limits::BACKLOG_STEP_MAX;
 use crate::base::{ConnId, Key, SessionId};
 use crate::config::QueuePolicy;
 use crate::pubsub::{Message, PublisherId};
@@ -289,13 +290,18 @@ impl Shard {
             subscription_identifiers: grant.subscription_identifiers.into(),
             group: grant.group,
         };
+        let has_backlog = session.outbound.has_backlog();
         let dropped = session.outbound.push(delivery, limit);
         if dropped > 0 {
             self.counters.dropped += dropped as u64;
             let conn = session.conn;
             self.overflowed(conn);
         }
-        self.pump(session_id);
+        if has_backlog {
+            self.pump_backlog(session_id);
+        } else {
+            self.pump(session_id);
+        }
     }
 
     /// A client does not keep up. It is closed at the end of the turn if that is the policy:
@@ -315,15 +321,71 @@ impl Shard {
     }
 
     /// Sends what the session's window and the connection's bound allow.
-    pub(super) fn pump(&mut self, session_id: SessionId) {
-        let Some(session) = self.sessions.get_mut(session_id) else {
+    fn pump(&mut self, session_id: SessionId) {
+        self.pump_at_most(session_id, u32::MAX);
+    }
+
+    /// Sends what waits for a session, a step of it in a turn: others have their turns between.
+    #[inline]
+    pub(super) fn pump_backlog(&mut self, session_id: SessionId) {
+        let Some(session) = self.sessions.get(session_id) else {
             return;
         };
+        if session.outbound.is_ready() {
+            self.pump_step(session_id);
+        } else if !session.replays.is_empty() {
+            self.pull_replays(session_id);
+        }
+    }
+
+    fn pump_step(&mut self, session_id: SessionId) {
+        let turn = self.counters.turns;
+        let session = self.sessions.get(session_id);
+        let Some(id) = session.and_then(|session| session.conn) else {
+            return;
+        };
+        let Some(conn) = self.connections.get_mut(id) else {
+            return;
+        };
+        if conn.step.turn != turn {
+            conn.step = Step { turn, sent: 0 };
+        }
+        let left = BACKLOG_STEP_MAX.saturating_sub(conn.step.sent);
+        let sent = self.pump_at_most(session_id, left);
+        let Some(conn) = self.connections.get_mut(id) else {
+            return;
+        };
+        conn.step.sent += sent;
+        if conn.step.sent >= BACKLOG_STEP_MAX && !conn.is_stepping {
+            conn.is_stepping = true;
+            self.stepping.push(session_id);
+        }
+    }
+
+    /// A new turn: those who had their step have another.
+    pub(super) fn step_backlogs(&mut self) {
+        for session_id in std::mem::take(&mut self.stepping) {
+            let session = self.sessions.get(session_id);
+            let conn = session.and_then(|session| session.conn);
+            if let Some(conn) = conn.and_then(|id| self.connections.get_mut(id)) {
+                conn.is_stepping = false;
+                self.pump_backlog(session_id);
+            }
+        }
+    }
+
+    /// Returns how many packets were sent, `packets_max` at most.
+    fn pump_at_most(&mut self, session_id: SessionId, packets_max: u32) -> u32 {
+        let mut sent = 0;
+        let Some(session) = self.sessions.get_mut(session_id) else {
+            return sent;
+        };
         if let Some(conn) = session.conn.and_then(|id| self.connections.get_mut(id)) {
-            while conn.queued_bytes() < self.config.queue_bytes {
+            while sent < packets_max && conn.queued_bytes() < self.config.queue_bytes {
                 let Some(transmit) = session.outbound.transmit() else {
                     break;
                 };
+                sent += 1;
                 let outcome = transmit_one(&mut self.outgoing, conn, &transmit, self.now);
                 match outcome {
                     Sent::Control => {}
@@ -338,6 +400,7 @@ impl Shard {
         if !session.replays.is_empty() {
             self.pull_replays(session_id);
         }
+        sent
     }
 
     /// A retained message for one new subscription: with RETAIN set, and never dropped for room,

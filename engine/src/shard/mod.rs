@@ -62,7 +62,7 @@ pub use sys::Report;
 use std::sync::Arc;
 
 use crate::base::limits::RETAINED_STEP_MAX;
-use crate::base::{ConnId, Key, Nanos, Peer, ShardId, Slab, Socket};
+use crate::base::{ConnId, Key, Nanos, Peer, SessionId, ShardId, Slab, Socket};
 use crate::mailbox::Mailbox;
 use crate::metrics::Counters;
 use crate::session::SessionStore;
@@ -110,6 +110,8 @@ pub struct Shard {
     overflowed: Vec<ConnId>,
     /// Shared filters whose owners are to be told how much their members have to do.
     loaded: Vec<Key>,
+    /// Sessions that have another step of their backlog in the next turn.
+    stepping: Vec<SessionId>,
     draining: bool,
 }
 
@@ -144,6 +146,7 @@ impl Shard {
             pacing: Pacing::new(config.pace_us_max),
             overflowed: Vec::new(),
             loaded: Vec::new(),
+            stepping: Vec::new(),
             draining: false,
             config,
         }
@@ -154,6 +157,7 @@ impl Shard {
         debug_assert!(now >= self.now, "time never goes back");
         self.now = now;
         self.counters.turns += 1;
+        self.step_backlogs();
     }
 
     /// A socket was accepted. `None` if no more connections are allowed: the driver closes it. A
@@ -221,7 +225,7 @@ impl Shard {
         };
         self.outgoing.sent(conn);
         if let Some(session) = conn.session {
-            self.pump(session);
+            self.pump_backlog(session);
         }
     }
 
@@ -293,11 +297,12 @@ impl Shard {
     #[must_use]
     pub fn next_deadline(&self) -> Option<Nanos> {
         let retry = self.outboxes.retry_after().map(|after| self.now + after);
-        let replay = self.has_replay_work().then_some(self.now);
+        let is_stepping = self.has_replay_work() || !self.stepping.is_empty();
+        let step = is_stepping.then_some(self.now);
         let resumed = (!self.effects.resumed.is_empty()).then_some(self.now);
         let expiry = self.partition.retained.next_expiry();
         let sys = self.sys_deadline();
-        [self.timers.next(), retry, replay, resumed, expiry, sys]
+        [self.timers.next(), retry, step, resumed, expiry, sys]
             .into_iter()
             .flatten()
             .min()
