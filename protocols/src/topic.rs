@@ -9,7 +9,7 @@ use std::fmt;
 /// The longest topic name or filter, in bytes of UTF-8 `[MQTT5-4.7.3-3]`.
 pub const TOPIC_LENGTH_MAX: usize = 65_535;
 
-const SHARE_PREFIX: &str = "$share/";
+pub(crate) const SHARE_PREFIX: &str = "$share/";
 
 /// Why a string is not a topic name, topic filter or shared subscription.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

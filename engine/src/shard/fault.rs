@@ -63,8 +63,6 @@ impl Fault {
         ReasonCode::MalformedPacket,
         "a PUBLISH above QoS 0 has a packet identifier",
     );
-    pub(super) const NO_LOCAL_SHARED: Self =
-        Self::protocol("a shared subscription cannot have No Local");
     pub(super) const RECEIVE_MAXIMUM: Self = Self::new(
         ReasonCode::ReceiveMaximumExceeded,
         "more QoS 1 and 2 messages under way than CONNACK allowed",

@@ -8,7 +8,6 @@ use ringbus_protocols::topic::{SharedFilter, TopicFilter};
 use super::Shard;
 use super::connection::{Blocker, Flow};
 use super::explain::Answer;
-use super::fault::Fault;
 use super::filters::{PendingSubAck, Subscriber, SubscriptionOptions};
 use super::message::{Attach, Mail};
 use super::receive::Handled;
@@ -40,13 +39,6 @@ impl Shard {
             .unwrap_or(0);
         let mut reasons = Vec::new();
         let mut pending = Vec::new();
-        // [MQTT5-3.8.3-4]
-        if subscribe
-            .filters()
-            .any(|wanted| wanted.no_local && is_shared(wanted.filter))
-        {
-            return Err(Fault::NO_LOCAL_SHARED);
-        }
         for filter in subscribe.filters() {
             let subscribed = self.subscribe_one(session, &filter, identifier);
             reasons.push(subscribed.reason);
@@ -302,10 +294,6 @@ impl Shard {
                 .control(owner, Class::Publish, Mail::Detach(Box::new(detach)));
         }
     }
-}
-
-fn is_shared(filter: &str) -> bool {
-    matches!(SharedFilter::parse(filter), Ok(Some(_)))
 }
 
 fn granted(wanted: &SubscribeFilter<'_>) -> ReasonCode {

@@ -75,6 +75,8 @@ pub enum DecodeError {
     SubscriptionQoSInvalid,
     /// Retain Handling 3 `[MQTT5-3.8.3.1]`.
     RetainHandlingInvalid,
+    /// A shared subscription with No Local `[MQTT5-3.8.3-4]`.
+    NoLocalShared,
     /// A packet that this side cannot receive, or cannot receive now.
     PacketUnexpected(PacketType),
     /// A property that only the other side may send in this packet.
@@ -115,6 +117,7 @@ impl DecodeError {
             | Self::PayloadEmpty(_)
             | Self::SubscriptionQoSInvalid
             | Self::RetainHandlingInvalid
+            | Self::NoLocalShared
             | Self::PacketUnexpected(_)
             | Self::PropertyUnexpected(_)
             | Self::ReasonCodeUnexpected(_) => ReasonCode::ProtocolError,
@@ -156,6 +159,7 @@ impl DecodeError {
             }
             Self::SubscriptionQoSInvalid => "a subscription asks for QoS 3",
             Self::RetainHandlingInvalid => "Retain Handling 3 is not defined",
+            Self::NoLocalShared => "a shared subscription cannot have No Local",
             Self::PacketUnexpected(_) => "the packet is not allowed here",
             Self::PropertyUnexpected(_) => "a property is not allowed from this side",
             Self::ReasonCodeUnexpected(_) => "the reason code is not allowed from this side",

@@ -39,6 +39,7 @@ pub const CASES: &[Case] = &[
     ("SUBSCRIBE options 0x80, 5.0", "5", "82 [ 0001 00 s'a' 80 ]", SubscriptionOptionsReserved, 0x81),
     ("SUBSCRIBE options 0xC0 of the second filter", "5", "82 [ 0001 00 s'a' 01 s'b' C0 ]", SubscriptionOptionsReserved, 0x81),
     ("SUBSCRIBE retain handling 3", "5", "82 [ 0001 00 s'a' 30 ]", RetainHandlingInvalid, 0x82),
+    ("SUBSCRIBE no local on a shared subscription", "5", "82 [ 0001 00 s'$share/g/a' 05 ]", NoLocalShared, 0x82),
     ("SUBSCRIBE retain handling 3 of the second filter", "5", "82 [ 0001 00 s'a' 01 s'b' 31 ]", RetainHandlingInvalid, 0x82),
     ("SUBSCRIBE subscription identifier 0", "5", "82 [ 0001 [ 0B00 ] s'a' 00 ]", PropertyValueInvalid(Id::SubscriptionIdentifier), 0x82),
     ("SUBSCRIBE subscription identifier twice", "5", "82 [ 0001 [ 0B01 0B02 ] s'a' 00 ]", PropertyDuplicate(Id::SubscriptionIdentifier), 0x82),

@@ -5,6 +5,7 @@ use super::super::{
     DecodeError, FixedHeader, PacketIdentifier, PacketType, Properties, QoS, Version,
 };
 use super::list::List;
+use crate::topic::SHARE_PREFIX;
 use crate::wire::{self, Reader};
 
 const QOS: u8 = 0b0000_0011;
@@ -58,6 +59,9 @@ impl<'a> SubscribeFilter<'a> {
         let reserved = if version.is_v5() { RESERVED } else { !QOS };
         if options & reserved != 0 {
             return Err(DecodeError::SubscriptionOptionsReserved);
+        }
+        if options & NO_LOCAL != 0 && filter.starts_with(SHARE_PREFIX) {
+            return Err(DecodeError::NoLocalShared);
         }
         let qos = QoS::try_from(options & QOS).map_err(|_| DecodeError::SubscriptionQoSInvalid)?;
         let retain_handling = match (options >> RETAIN_HANDLING_SHIFT) & 0b11 {
