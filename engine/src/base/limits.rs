@@ -32,7 +32,7 @@ pub const POOLED_OUTPUTS_MAX: usize = 1024;
 pub const POOLED_OUTPUT_BYTES_MAX: usize = 256 << 10;
 
 /// Packets that one session is sent in a turn of those that wait for it.
-pub const BACKLOG_STEP_MAX: u32 = 128;
+pub const BACKLOG_STEP_MAX: u16 = 128;
 
 /// Retained messages that one cursor step sends, and that expire in one turn.
 pub const RETAINED_STEP_MAX: usize = 256;

@@ -69,6 +69,13 @@ pub struct ReplayRef {
 }
 
 impl Session {
+    /// Whether it takes part in a shared subscription, or holds a message of one.
+    #[inline]
+    #[must_use]
+    pub fn has_shared(&self) -> bool {
+        !self.shared.is_empty() || self.outbound.shared() > 0
+    }
+
     /// A new session of a client that has just connected.
     #[must_use]
     pub fn new(client_id: Arc<str>, hasher: ahash::RandomState) -> Self {

@@ -64,12 +64,12 @@ impl Shard {
         let mut exchange = mechanism.begin(connect.client_id);
         let step = exchange.step(properties.authentication_data().unwrap_or_default());
         let goes_on = matches!(step, Step::Continue(_));
-        conn.auth = Some(Box::new(Authentication {
+        conn.extras().auth = Some(Authentication {
             mechanism,
             client_id: connect.client_id.into(),
             exchange: goes_on.then_some(exchange),
             connect: goes_on.then(|| (packet.0, packet.1.into())),
-        }));
+        });
         match step {
             Step::Continue(data) => self.send_auth(id, ReasonCode::ContinueAuthentication, &data),
             Step::Accept(data) => self.admit(id, connect, &data),
@@ -113,7 +113,8 @@ impl Shard {
         let Some(conn) = self.connections.get_mut(id) else {
             return Ok(Flow::Gone);
         };
-        let Some(authentication) = conn.auth.as_mut() else {
+        let extras = conn.extras.as_mut();
+        let Some(authentication) = extras.and_then(|extras| extras.auth.as_mut()) else {
             // [MQTT5-4.12.0-7]
             return Err(Fault::protocol("CONNECT named no authentication method"));
         };
@@ -148,7 +149,7 @@ impl Shard {
 
 /// The method of CONNECT, if it had one, and what goes along.
 pub(super) fn put_authentication(out: &mut PropertiesBuf, conn: &Connection, data: &[u8]) {
-    if let Some(authentication) = &conn.auth {
+    if let Some(authentication) = conn.auth() {
         let name = authentication.mechanism.name();
         out.push(Property::AuthenticationMethod(name));
         if !data.is_empty() {

@@ -29,7 +29,7 @@ impl Shard {
         header: FixedHeader,
         body: &[u8],
     ) -> Handled {
-        if self.connections.get(id).is_some_and(|c| c.auth.is_some()) {
+        if self.connections.get(id).is_some_and(|c| c.auth().is_some()) {
             return self.on_packet_before_connack(id, header, body);
         }
         if header.packet_type != PacketType::Connect {
@@ -163,7 +163,9 @@ impl Shard {
         conn.max_packet_size = properties.maximum_packet_size().unwrap_or(u32::MAX);
         let aliases = properties.topic_alias_maximum().unwrap_or(0);
         let (own, hasher) = (self.config.topic_alias_maximum, &self.config.hasher);
-        conn.sent_aliases = SentAliases::within(aliases, own, hasher);
+        if let Some(aliases) = SentAliases::within(aliases, own, hasher) {
+            conn.extras().sent_aliases = Some(aliases);
+        }
         conn.problem_information = properties.request_problem_information().unwrap_or(true);
         let session = self
             .sessions

@@ -32,8 +32,6 @@ pub(super) struct Connection {
     pub(super) paused: bool,
     /// How much of a backlog it was sent in its last turn.
     pub(super) step: Step,
-    /// Whether it has another step in the next turn.
-    pub(super) is_stepping: bool,
     /// Nothing more will come, but the backlog waits to be read.
     pub(super) has_ended: bool,
     /// Within the maximum of connections; else it can only be refused.
@@ -46,15 +44,25 @@ pub(super) struct Connection {
     pub(super) max_packet_size: u32,
     /// Whether it wants Reason Strings in acknowledgements, too [MQTT5-3.1.2-29].
     pub(super) problem_information: bool,
-    pub(super) aliases: Option<Box<Aliases>>,
-    /// Those that the client may be sent.
-    pub(super) sent_aliases: Option<Box<SentAliases>>,
     pub(super) acks: AckQueue,
     /// When its allowance of PUBLISH packets is whole again.
     pub(super) publishes_filled_at: Nanos,
-    /// If CONNECT named an authentication method.
-    pub(super) auth: Option<Box<Authentication>>,
+    /// What few connections have.
+    pub(super) extras: Option<Box<Extras>>,
 }
+
+/// What few connections have, so that the others are small.
+#[derive(Debug, Default)]
+pub(super) struct Extras {
+    /// Topic aliases that the client set up.
+    pub(super) aliases: Option<Aliases>,
+    /// Those that the client may be sent.
+    pub(super) sent_aliases: Option<SentAliases>,
+    /// If CONNECT named an authentication method.
+    pub(super) auth: Option<Authentication>,
+}
+
+const _: () = assert!(size_of::<Connection>() <= 256, "an idle one costs little");
 
 /// Topic aliases that the client set up.
 pub(super) type Aliases = std::collections::HashMap<u16, Box<str>, ahash::RandomState>;
@@ -76,19 +84,26 @@ impl Connection {
             dirty: false,
             paused: false,
             step: Step::default(),
-            is_stepping: false,
             has_ended: false,
             has_place: true,
             is_adopted: false,
             armed_at: Nanos::MAX,
             max_packet_size: u32::MAX,
             problem_information: true,
-            aliases: None,
-            sent_aliases: None,
             acks: AckQueue::default(),
             publishes_filled_at: Nanos::ZERO,
-            auth: None,
+            extras: None,
         }
+    }
+
+    /// What few connections have, made if it is not there.
+    pub(super) fn extras(&mut self) -> &mut Extras {
+        self.extras.get_or_insert_default()
+    }
+
+    /// The exchange of extended authentication, if there was or is one.
+    pub(super) fn auth(&self) -> Option<&Authentication> {
+        self.extras.as_deref()?.auth.as_ref()
     }
 
     /// Bytes that wait for the client.
@@ -100,7 +115,8 @@ impl Connection {
     /// Whether messages to it may be named by alias.
     #[inline]
     pub(super) fn has_aliases(&self) -> bool {
-        self.sent_aliases.is_some()
+        let extras = self.extras.as_deref();
+        extras.is_some_and(|extras| extras.sent_aliases.is_some())
     }
 
     /// Whether acknowledgements that fail are to say why.
@@ -122,9 +138,11 @@ impl Connection {
 /// Packets of a backlog that a connection was sent in a turn.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Step {
-    /// Counts the shard's turns.
-    pub(super) turn: u64,
-    pub(super) sent: u32,
+    /// The shard's turns, counted; it may wrap.
+    pub(super) turn: u32,
+    pub(super) sent: u16,
+    /// Whether it has another one in the next turn.
+    pub(super) is_due: bool,
 }
 
 /// What connections share: spare buffers, and the list of those with something to send.

@@ -5,7 +5,7 @@ use ringbus_protocols::mqtt::{QoS, Version};
 
 use super::Shard;
 use super::acks::put_pubrel;
-use super::connection::{Connection, Outgoing, Step};
+use super::connection::{Connection, Outgoing};
 use super::fault::Fault;
 use super::filters::Subscriber;
 use super::route::Carried;
@@ -322,7 +322,7 @@ impl Shard {
 
     /// Sends what the session's window and the connection's bound allow.
     fn pump(&mut self, session_id: SessionId) {
-        self.pump_at_most(session_id, u32::MAX);
+        self.pump_at_most(session_id, usize::MAX);
     }
 
     /// Sends what waits for a session, a step of it in a turn: others have their turns between.
@@ -339,7 +339,7 @@ impl Shard {
     }
 
     fn pump_step(&mut self, session_id: SessionId) {
-        let turn = self.counters.turns;
+        let turn = u32::try_from(self.counters.turns & u64::from(u32::MAX)).expect("masked");
         let session = self.sessions.get(session_id);
         let Some(id) = session.and_then(|session| session.conn) else {
             return;
@@ -348,16 +348,17 @@ impl Shard {
             return;
         };
         if conn.step.turn != turn {
-            conn.step = Step { turn, sent: 0 };
+            conn.step.turn = turn;
+            conn.step.sent = 0;
         }
         let left = BACKLOG_STEP_MAX.saturating_sub(conn.step.sent);
-        let sent = self.pump_at_most(session_id, left);
+        let sent = self.pump_at_most(session_id, usize::from(left));
         let Some(conn) = self.connections.get_mut(id) else {
             return;
         };
-        conn.step.sent += sent;
-        if conn.step.sent >= BACKLOG_STEP_MAX && !conn.is_stepping {
-            conn.is_stepping = true;
+        conn.step.sent += u16::try_from(sent).expect("no more than were left");
+        if conn.step.sent >= BACKLOG_STEP_MAX && !conn.step.is_due {
+            conn.step.is_due = true;
             self.stepping.push(session_id);
         }
     }
@@ -368,14 +369,14 @@ impl Shard {
             let session = self.sessions.get(session_id);
             let conn = session.and_then(|session| session.conn);
             if let Some(conn) = conn.and_then(|id| self.connections.get_mut(id)) {
-                conn.is_stepping = false;
+                conn.step.is_due = false;
                 self.pump_backlog(session_id);
             }
         }
     }
 
     /// Returns how many packets were sent, `packets_max` at most.
-    fn pump_at_most(&mut self, session_id: SessionId, packets_max: u32) -> u32 {
+    fn pump_at_most(&mut self, session_id: SessionId, packets_max: usize) -> usize {
         let mut sent = 0;
         let Some(session) = self.sessions.get_mut(session_id) else {
             return sent;

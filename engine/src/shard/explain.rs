@@ -28,7 +28,7 @@ impl Shard {
             return;
         };
         // In an exchange it is the CONNECT before that is answered [MQTT5-4.12.0-4].
-        let refusal = match conn.auth {
+        let refusal = match conn.auth() {
             Some(_) => Some(Refusal {
                 version: conn.version,
                 maximum_packet_size: Some(conn.max_packet_size),

@@ -191,7 +191,11 @@ impl Shard {
     }
 
     /// A shard has its first member of a group, if the filter is one of a shared subscription.
+    #[inline]
     pub(super) fn note_attached(&mut self, from: ShardId, local: Key) {
+        if self.partition.groups.is_empty() {
+            return;
+        }
         let members = Members {
             online: 1,
             all: 1,

@@ -132,8 +132,8 @@ impl Shard {
             return Ok(Flow::Gone);
         };
         let hasher = &self.config.hasher;
-        let fresh = || Box::new(Aliases::with_hasher(hasher.clone()));
-        let mut aliases = conn.aliases.take().unwrap_or_else(fresh);
+        let fresh = || Aliases::with_hasher(hasher.clone());
+        let mut aliases = conn.extras().aliases.take().unwrap_or_else(fresh);
         if !arrival.publish.topic.is_empty() {
             aliases.insert(alias, arrival.publish.topic.into());
         }
@@ -142,7 +142,7 @@ impl Shard {
             None => Err(Fault::protocol("the topic alias was not set up")),
         };
         if let Some(conn) = self.connections.get_mut(arrival.id) {
-            conn.aliases = Some(aliases);
+            conn.extras().aliases = Some(aliases);
         }
         handled
     }

@@ -18,17 +18,11 @@ pub(super) struct SentAliases {
 
 impl SentAliases {
     /// None yet. `None` if either side allows none [MQTT5-3.1.2-27].
-    pub(super) fn within(
-        client: u16,
-        server: u16,
-        hasher: &ahash::RandomState,
-    ) -> Option<Box<Self>> {
+    pub(super) fn within(client: u16, server: u16, hasher: &ahash::RandomState) -> Option<Self> {
         let maximum = client.min(server);
-        (maximum > 0).then(|| {
-            Box::new(Self {
-                maximum,
-                by_topic: HashMap::with_hasher(hasher.clone()),
-            })
+        (maximum > 0).then(|| Self {
+            maximum,
+            by_topic: HashMap::with_hasher(hasher.clone()),
         })
     }
 
@@ -53,7 +47,8 @@ pub(super) fn put_publish(
     message: &Message<'_>,
     now: Nanos,
 ) -> bool {
-    let Some(mut aliases) = conn.sent_aliases.take() else {
+    let sent_aliases = conn.extras.as_mut();
+    let Some(mut aliases) = sent_aliases.and_then(|extras| extras.sent_aliases.take()) else {
         return put_within(outgoing, conn, &shape, message, now);
     };
     shape.naming = aliases.naming(message.topic);
@@ -68,7 +63,7 @@ pub(super) fn put_publish(
             fits = put_within(outgoing, conn, &shape, message, now);
         }
     }
-    conn.sent_aliases = Some(aliases);
+    conn.extras().sent_aliases = Some(aliases);
     fits
 }
 

@@ -102,7 +102,9 @@ impl Shard {
             NEVER_EXPIRES => Nanos::MAX,
             seconds => now + Nanos::from_secs(u64::from(seconds)),
         };
-        self.members_left(id, ends);
+        if session.has_shared() {
+            self.members_left(id, ends);
+        }
         if ends {
             self.end_session(id);
             return;
@@ -147,6 +149,7 @@ impl Shard {
             "a session ends after its connection"
         );
         let subscriptions = std::mem::take(&mut session.subscriptions);
+        let has_shared = session.has_shared();
         session.shared = Vec::new();
         let replays = std::mem::take(&mut session.replays);
         let will = session.will.take();
@@ -156,7 +159,9 @@ impl Shard {
         for replay in replays {
             self.cancel_replay(replay);
         }
-        self.release(id, |_, _| true);
+        if has_shared {
+            self.release(id, |_, _| true);
+        }
         self.sessions.remove(id);
         if let Some(will) = will {
             self.publish_stored_will(&will);

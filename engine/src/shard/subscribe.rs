@@ -255,20 +255,21 @@ impl Shard {
 
     /// Takes a subscriber from a filter; the last one takes the filter along.
     pub(super) fn take_subscriber(&mut self, local: Key, position: u32) {
-        let position = self.retire(local, position).unwrap_or(position);
-        let filter = self
-            .filters
-            .get_mut(local)
-            .expect("a session subscribes to it");
-        *self.gauges.subscriptions(filter.shared.is_some()) -= 1;
+        let filter = self.filters.get(local).expect("a session subscribes to it");
+        let is_shared = filter.shared.is_some();
+        let position = match is_shared {
+            true => self.retire(local, position).unwrap_or(position),
+            false => position,
+        };
+        *self.gauges.subscriptions(is_shared) -= 1;
+        let filter = self.filters.get_mut(local).expect("it was just there");
         if let Some(moved) = filter.take(position)
             && let Some(session) = self.sessions.get_mut(moved)
         {
             session.subscriptions.insert(local, position);
         }
-        let filter = self.filters.get(local).expect("it was just there");
         if !filter.subscribers.is_empty() {
-            if filter.shared.is_some() {
+            if is_shared {
                 self.tell_members(local);
             }
         } else if let Some(gone) = self.filters.remove(local) {

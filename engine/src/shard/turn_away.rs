@@ -23,7 +23,7 @@ impl Shard {
             };
             if conn.session.is_some() {
                 self.close(id, Some(goodbye), false);
-            } else if conn.auth.is_some() {
+            } else if conn.auth().is_some() {
                 self.refuse(id, self.unavailable(), &[]);
             } else {
                 conn.patience = conn.patience.min(self.now + DRAIN_GRACE);
