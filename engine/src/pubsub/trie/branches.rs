@@ -68,6 +68,9 @@ const _: () = assert!(size_of::<Node>() == 32);
 struct Frontier {
     now: Vec<u32>,
     next: Vec<u32>,
+    /// Nodes that walks have looked at.
+    #[cfg(test)]
+    visited: usize,
 }
 
 /// The trie of the filters that have a wildcard.
@@ -164,6 +167,15 @@ impl Branches {
             + self.levels.heap_bytes()
     }
 
+    /// How many nodes all walks so far have looked at.
+    #[cfg(test)]
+    pub(super) fn visited(&self) -> usize {
+        let frontier = self.frontier.take();
+        let visited = frontier.visited;
+        self.frontier.set(frontier);
+        visited
+    }
+
     fn walk(&self, topic: &str, frontier: &mut Frontier, found: &mut Vec<Slot>) {
         // Wildcards at the first level do not match a topic that begins with `$`
         // [MQTT311-4.7.2-1] [MQTT5-4.7.2-1].
@@ -197,6 +209,10 @@ impl Branches {
         found: &mut Vec<Slot>,
     ) {
         frontier.next.clear();
+        #[cfg(test)]
+        {
+            frontier.visited += frontier.now.len();
+        }
         // Looked up when the first node with several children asks.
         let mut known = None;
         for &at in &frontier.now {

@@ -189,3 +189,30 @@ proptest! {
         prop_assert_eq!(trie.heap_bytes(), 0, "an empty trie holds no memory");
     }
 }
+
+/// Steps, not time: a walk looks at each node whose prefix matches once, so six filters cost at most
+/// six nodes a level, in the deepest topic there can be as in a short one.
+#[test]
+fn the_steps_of_a_walk_are_linear_in_levels() {
+    for levels in [16, 2_048, 32_768] {
+        let topic = "a/".repeat(levels - 1) + "a";
+        let filters = [
+            "a/+/".repeat(levels / 2 - 1) + "a/a",
+            "+/".repeat(levels - 2) + "#",
+            "+/".repeat(levels - 1) + "+",
+            "#".to_owned(),
+            "a/+/#".to_owned(),
+            "+/+/+/#".to_owned(),
+        ];
+        let trie = with(&filters.each_ref().map(String::as_str));
+        let mut found = Vec::new();
+        trie.matches(&topic, trie.hash(&topic), &mut found);
+        assert_eq!(found.len(), filters.len());
+        let steps = trie.branches.visited();
+        assert!(
+            steps <= filters.len() * levels,
+            "{steps} for {levels} levels"
+        );
+        assert!(steps >= levels, "{steps} for {levels} levels");
+    }
+}
