@@ -294,12 +294,51 @@ fn the_copy_relay_copies_everything() {
 }
 
 #[test]
+fn the_members_of_a_group_share_evenly_and_get_everything_once() {
+    for shards in [1, 2] {
+        let line = "shared --pubs 4 --subs 10 -q 1 --duration 0.2 --warmup 0.05";
+        let report = bench(&format!("{line} --shards {shards}"));
+        assert_eq!(report["received"], report["expected"], "{report}");
+        for wrong in ["lost", "duplicated", "reordered", "foreign", "refused"] {
+            assert_eq!(report[wrong], 0, "{report}");
+        }
+        let share = |which: &str| report["shares"][which].as_f64().expect("a number");
+        assert!(share("least") > 0.9 * share("mean"), "{report}");
+        assert!(share("most") < 1.1 * share("mean"), "{report}");
+    }
+}
+
+#[test]
+fn a_backlog_comes_whole_once_and_in_order() {
+    for shards in [1, 2] {
+        let report = bench(&format!(
+            "backlog --messages 3000 --idle 0.1 --shards {shards}"
+        ));
+        assert_eq!(report["received"], 3_000, "{report}");
+        assert_eq!(report["duplicated"], 0, "{report}");
+        assert_eq!(report["reordered"], 0, "{report}");
+        assert!(report["before_us"]["count"].as_u64() > Some(0), "{report}");
+    }
+}
+
+#[test]
+fn a_reader_that_has_seen_enough_is_no_failure() {
+    let line = "bench p2p --duration 0.1 --warmup 0 --unpinned";
+    let mut child = tool(None, line).spawn().expect("the program starts");
+    drop(child.stdout.take());
+    let output = child.wait_with_output().expect("our child");
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    assert!(output.stderr.is_empty(), "{output:?}");
+}
+
+#[test]
 fn bad_numbers_of_a_benchmark_are_usage_errors() {
     for (line, text) in [
         ("bench p2p --payload 8", "--payload"),
         ("bench p2p --window 4 --batch 16", "--window"),
         ("bench p2p --url http://h", "http"),
         ("bench suite --brokers nobody", "nobody"),
+        ("bench backlog --payload 8", "--payload"),
     ] {
         let output = run(None, line);
         let errors = String::from_utf8_lossy(&output.stderr);

@@ -93,6 +93,14 @@ impl Books {
         let before = track.next();
         let arrival = track.arrive(stamp.sequence);
         let after = track.next();
+        // Between the members of a group there is no order to keep: what counts is how many came.
+        let (arrival, before, after) = match arrival {
+            Arrival::New | Arrival::Late if !self.shares.is_empty() => {
+                let received = self.streams[index].floor.get();
+                (Arrival::New, received, received + 1)
+            }
+            other => (other, before, after),
+        };
         self.tally.count(arrival);
         if arrival == Arrival::New && self.streams[index].floor.advance(before, after) {
             self.raise(index);

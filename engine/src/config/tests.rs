@@ -270,6 +270,14 @@ fn every_bad_value_is_one_line_with_flag_value_and_remedy() {
 }
 
 #[test]
+fn the_bound_of_a_queue_has_two_names() {
+    for flag in ["--queue-bytes", "--max-queued-bytes"] {
+        let config = config(&[flag, "5MiB"]).expect("valid");
+        assert_eq!(config.queue_bytes, 5 << 20, "{flag}");
+    }
+}
+
+#[test]
 fn free_ports_may_be_asked_for_twice() {
     let twice = ["-l", "mqtt://127.0.0.1:0", "-l", "mqtt://127.0.0.1:0"];
     assert_eq!(config(&twice).expect("two free ports").listeners.len(), 2);
