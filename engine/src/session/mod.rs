@@ -9,6 +9,7 @@ pub use outbound::{AckError, Delivery, GroupRef, Outbound, QueueLimit, Transmit}
 pub use store::SessionStore;
 
 use std::collections::HashMap;
+use std::hash::BuildHasherDefault;
 use std::sync::Arc;
 
 use crate::base::{ConnId, Key, Nanos, ShardId};
@@ -16,6 +17,9 @@ use crate::pubsub::{PublisherId, Stored};
 
 /// A session that never expires [MQTT5-3.1.2-23].
 pub const NEVER_EXPIRES: u32 = u32::MAX;
+
+/// Hashes keys that this process gives out, which nobody can aim. It takes no room in a session.
+pub type OwnKeys = BuildHasherDefault<ahash::AHasher>;
 
 /// One client's session.
 #[derive(Debug)]
@@ -35,16 +39,25 @@ pub struct Session {
     /// What to publish if the connection is lost.
     pub will: Option<Box<StoredWill>>,
     /// The subscriptions: the filter's key → the position in its list of subscribers.
-    pub subscriptions: HashMap<Key, u32, ahash::RandomState>,
-    /// Those of the subscriptions that are shared.
-    pub shared: Vec<Key>,
+    pub subscriptions: HashMap<Key, u32, OwnKeys>,
     /// Messages to the client.
     pub outbound: Outbound,
     /// QoS 2 messages from the client that are not released yet.
     pub inbound: Inbound,
+    /// What few sessions have.
+    rare: Option<Box<Rare>>,
+}
+
+/// What few sessions have, so that the others are small.
+#[derive(Debug, Default)]
+pub struct Rare {
+    /// Those of the subscriptions that are shared.
+    pub shared: Vec<Key>,
     /// Retained replays under way for it.
     pub replays: Vec<ReplayRef>,
 }
+
+const _: () = assert!(size_of::<Session>() <= 232, "a million of them are kept");
 
 /// A will as it waits for its moment.
 #[derive(Debug)]
@@ -73,25 +86,58 @@ impl Session {
     #[inline]
     #[must_use]
     pub fn has_shared(&self) -> bool {
-        !self.shared.is_empty() || self.outbound.shared() > 0
+        !self.shared().is_empty() || self.outbound.shared() > 0
+    }
+
+    /// Those of the subscriptions that are shared.
+    #[inline]
+    #[must_use]
+    pub fn shared(&self) -> &[Key] {
+        self.rare.as_deref().map_or(&[], |rare| &rare.shared)
+    }
+
+    /// Retained replays under way for it.
+    #[inline]
+    #[must_use]
+    pub fn replays(&self) -> &[ReplayRef] {
+        self.rare.as_deref().map_or(&[], |rare| &rare.replays)
+    }
+
+    /// What few sessions have, made if it is not there.
+    pub fn rare(&mut self) -> &mut Rare {
+        self.rare.get_or_insert_default()
+    }
+
+    /// It takes part in no shared subscription any more.
+    pub fn forget_shared(&mut self) {
+        if let Some(rare) = self.rare.as_deref_mut() {
+            rare.shared = Vec::new();
+        }
+    }
+
+    /// Takes the replays out.
+    #[must_use]
+    pub fn take_replays(&mut self) -> Vec<ReplayRef> {
+        let rare = self.rare.as_deref_mut();
+        rare.map(|rare| std::mem::take(&mut rare.replays))
+            .unwrap_or_default()
     }
 
     /// A new session of a client that has just connected.
     #[must_use]
-    pub fn new(client_id: Arc<str>, hasher: ahash::RandomState) -> Self {
+    pub fn new(client_id: Arc<str>, hasher: &ahash::RandomState) -> Self {
         Self {
-            publisher: PublisherId::of(&client_id, &hasher),
+            publisher: PublisherId::of(&client_id, hasher),
             client_id,
             conn: None,
             expiry_seconds: 0,
             ends_at: Nanos::MAX,
             armed_at: Nanos::MAX,
             will: None,
-            subscriptions: HashMap::with_hasher(hasher),
-            shared: Vec::new(),
+            subscriptions: HashMap::default(),
             outbound: Outbound::default(),
             inbound: Inbound::default(),
-            replays: Vec::new(),
+            rare: None,
         }
     }
 }

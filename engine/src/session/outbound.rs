@@ -106,7 +106,7 @@ pub struct Outbound {
     unsent: usize,
     queue: VecDeque<Delivery>,
     bytes: usize,
-    shared: usize,
+    shared: u32,
     serial: u32,
     last_identifier: u16,
     window: u16,
@@ -141,7 +141,7 @@ impl Outbound {
             self.release(&dropped);
         }
         self.bytes += charge;
-        self.shared += usize::from(delivery.group.is_some());
+        self.shared += u32::from(delivery.group.is_some());
         self.queue.push_back(delivery);
         oldest
     }
@@ -154,7 +154,7 @@ impl Outbound {
 
     /// Messages that came by a shared subscription and that the client does not have for good.
     #[must_use]
-    pub fn shared(&self) -> usize {
+    pub fn shared(&self) -> u32 {
         self.shared
     }
 
@@ -379,7 +379,7 @@ impl Outbound {
     /// A message leaves the books.
     fn release(&mut self, delivery: &Delivery) {
         self.bytes -= delivery.stored.charge();
-        self.shared -= usize::from(delivery.group.is_some());
+        self.shared -= u32::from(delivery.group.is_some());
     }
 
     /// An idle session owns no buffer.

@@ -35,7 +35,7 @@ impl SessionStore {
     /// A new session under an identifier that has none.
     pub fn create(&mut self, client_id: &str) -> SessionId {
         let client_id: Arc<str> = client_id.into();
-        let session = Session::new(client_id.clone(), self.hasher.clone());
+        let session = Session::new(client_id.clone(), &self.hasher);
         let id = self.sessions.insert_with(|_| session);
         let before = self.by_client_id.insert(client_id, id);
         assert!(before.is_none(), "a client identifier has one session");

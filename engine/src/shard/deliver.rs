@@ -333,7 +333,7 @@ impl Shard {
         };
         if session.outbound.is_ready() {
             self.pump_step(session_id);
-        } else if !session.replays.is_empty() {
+        } else if !session.replays().is_empty() {
             self.pull_replays(session_id);
         }
     }
@@ -398,7 +398,7 @@ impl Shard {
                 }
             }
         }
-        if !session.replays.is_empty() {
+        if !session.replays().is_empty() {
             self.pull_replays(session_id);
         }
         sent

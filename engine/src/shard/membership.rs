@@ -21,7 +21,7 @@ impl Shard {
         let Some(held) = self.sessions.get(session) else {
             return;
         };
-        for local in held.shared.clone() {
+        for local in held.shared().to_vec() {
             self.member_came(session, local);
         }
     }
@@ -54,7 +54,7 @@ impl Shard {
         let Some(held) = self.sessions.get(session) else {
             return;
         };
-        for local in held.shared.clone() {
+        for local in held.shared().to_vec() {
             self.member_left(session, local);
         }
         if !ends {
@@ -281,7 +281,7 @@ impl Shard {
         let Some(held) = self.sessions.get(session) else {
             return;
         };
-        for &local in &held.shared {
+        for &local in held.shared() {
             if let Some(filter) = self.filters.get_mut(local)
                 && let Some(members) = filter.shared.as_deref_mut()
                 && !members.is_dirty

@@ -131,7 +131,7 @@ impl Shard {
             self.cancel_replay(ReplayRef { owner, replay });
             return;
         };
-        session.replays.push(ReplayRef { owner, replay });
+        session.rare().replays.push(ReplayRef { owner, replay });
         self.pull_replays(session_id);
     }
 
@@ -163,7 +163,7 @@ impl Shard {
         if unsent > room || queued > room {
             return;
         }
-        for replay in std::mem::take(&mut session.replays) {
+        for replay in session.take_replays() {
             if replay.owner == self.id {
                 self.partition.pulled.push(replay.replay);
             } else {

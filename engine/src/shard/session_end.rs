@@ -150,8 +150,8 @@ impl Shard {
         );
         let subscriptions = std::mem::take(&mut session.subscriptions);
         let has_shared = session.has_shared();
-        session.shared = Vec::new();
-        let replays = std::mem::take(&mut session.replays);
+        session.forget_shared();
+        let replays = session.take_replays();
         let will = session.will.take();
         for (local, position) in subscriptions {
             self.take_subscriber(local, position);

@@ -124,7 +124,7 @@ impl Shard {
         filter.subscribers.push(subscriber);
         session.subscriptions.insert(local, position);
         if filter.shared.is_some() {
-            session.shared.push(local);
+            session.rare().shared.push(local);
         }
         *self.gauges.subscriptions(filter.shared.is_some()) += 1;
         true
@@ -243,7 +243,9 @@ impl Shard {
         let removed = self.filters.find(filter).and_then(|local| {
             let session = self.sessions.get_mut(session_id)?;
             let position = session.subscriptions.remove(&local)?;
-            session.shared.retain(|&shared| shared != local);
+            if !session.shared().is_empty() {
+                session.rare().shared.retain(|&shared| shared != local);
+            }
             Some((local, position))
         });
         let Some((local, position)) = removed else {
