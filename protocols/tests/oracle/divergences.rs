@@ -50,6 +50,8 @@ pub const ACCEPTS_MALFORMED: &[(Other, &str, &[&str])] = &[
         "SUBSCRIBE retain handling before 5.0",
         "SUBSCRIBE options 0x80",
     ]),
+    (Other::MqttBytes, "[MQTT5-3.8.3-4]", &["SUBSCRIBE no local on a shared subscription"]),
+    (Other::ProtocolCore, "[MQTT5-3.8.3-4]", &["SUBSCRIBE no local on a shared subscription"]),
     (Other::MqttBytes, "[MQTT5-1.5.4-2] [MQTT311-1.5.3-2]", &[
         "CONNECT 3.1.1 client identifier with NUL",
         "CONNECT 5.0 client identifier with NUL",
