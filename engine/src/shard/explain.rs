@@ -3,8 +3,8 @@
 //! the packet would be larger than it takes.
 
 use ringbus_protocols::mqtt::{
-    Ack, ConnAck, Connect, Disconnect, Packet, Properties, PropertiesBuf, Property, ReasonCode,
-    Refusal, SubAck, UnsubAck, Version,
+    Ack, ConnAck, Connect, Disconnect, Packet, PacketIdentifier, Properties, PropertiesBuf,
+    Property, ReasonCode, Refusal, SubAck, UnsubAck, Version,
 };
 
 use super::Shard;
@@ -58,7 +58,7 @@ impl Shard {
         &mut self,
         id: ConnId,
         answer: Answer,
-        packet_identifier: ringbus_protocols::mqtt::PacketIdentifier,
+        packet_identifier: PacketIdentifier,
         reasons: &[ReasonCode],
     ) {
         let Some(conn) = self.connections.get_mut(id) else {
@@ -128,52 +128,44 @@ pub(super) fn put_ack(
     ack: PendingAck,
     reason: ReasonCode,
 ) {
-    let words = failure_words(conn, reason);
-    let (version, bytes_max) = (conn.version, conn.max_packet_size);
-    put_explained(
-        outgoing.open(conn),
-        bytes_max,
-        words,
-        None,
-        |out, properties| {
-            let body = Ack {
-                packet_identifier: ack.identifier,
-                reason,
-                properties,
-            };
-            let packet = match ack.kind {
-                AckKind::PubAck => Packet::PubAck(body),
-                AckKind::PubRec => Packet::PubRec(body),
-                AckKind::PubComp => Packet::PubComp(body),
-            };
-            packet.encode(version, out);
-        },
-    );
+    let body = (ack.identifier, reason);
+    put_ack_packet(outgoing, conn, body, |body| match ack.kind {
+        AckKind::PubAck => Packet::PubAck(body),
+        AckKind::PubRec => Packet::PubRec(body),
+        AckKind::PubComp => Packet::PubComp(body),
+    });
 }
 
 /// Appends a PUBREL that answers a PUBREC.
 pub(super) fn put_pubrel_reason(
     outgoing: &mut Outgoing,
     conn: &mut Connection,
-    packet_identifier: ringbus_protocols::mqtt::PacketIdentifier,
+    packet_identifier: PacketIdentifier,
     reason: ReasonCode,
+) {
+    put_ack_packet(outgoing, conn, (packet_identifier, reason), |body| {
+        Packet::PubRel(body)
+    });
+}
+
+#[inline]
+fn put_ack_packet(
+    outgoing: &mut Outgoing,
+    conn: &mut Connection,
+    (packet_identifier, reason): (PacketIdentifier, ReasonCode),
+    packet: impl Fn(Ack<'_>) -> Packet<'_>,
 ) {
     let words = failure_words(conn, reason);
     let (version, bytes_max) = (conn.version, conn.max_packet_size);
-    put_explained(
-        outgoing.open(conn),
-        bytes_max,
-        words,
-        None,
-        |out, properties| {
-            let body = Ack {
-                packet_identifier,
-                reason,
-                properties,
-            };
-            Packet::PubRel(body).encode(version, out);
-        },
-    );
+    let out = outgoing.open(conn);
+    put_explained(out, bytes_max, words, None, |out, properties| {
+        let body = Ack {
+            packet_identifier,
+            reason,
+            properties,
+        };
+        packet(body).encode(version, out);
+    });
 }
 
 #[inline]

@@ -52,9 +52,7 @@ impl Shard {
         match item {
             Mail::Publish(publish) => self.on_publish_mail(from, publish, batch),
             Mail::Deliver(deliver) => {
-                let message = Message::parse_record(batch.record(deliver.body));
-                let source = chunk_source(batch, deliver.body);
-                let mut carried = Carried::from_chunk(message, 0, source);
+                let mut carried = carried_in(batch, deliver.body, 0);
                 self.deliver(&mut carried, batch.filters(deliver));
             }
             Mail::PublishRun(publish) => {
@@ -87,9 +85,7 @@ impl Shard {
                 session,
                 local,
             } => {
-                let message = Message::parse_record(batch.record(body));
-                let source = chunk_source(batch, body);
-                let mut carried = Carried::from_chunk(message, 0, source);
+                let mut carried = carried_in(batch, body, 0);
                 self.deliver_retained(&mut carried, session, local);
             }
             Mail::ReplayStep {
@@ -110,9 +106,7 @@ impl Shard {
 
     #[inline]
     fn on_publish_mail(&mut self, from: ShardId, publish: Publish, batch: &Batch) {
-        let message = Message::parse_record(batch.record(publish.body));
-        let source = chunk_source(batch, publish.body);
-        let mut carried = Carried::from_chunk(message, publish.topic_hash, source);
+        let mut carried = carried_in(batch, publish.body, publish.topic_hash);
         let outcome = self.route(&mut carried);
         if publish.ack != NO_ACK {
             let to = batch.acks[publish.ack as usize];
@@ -138,8 +132,15 @@ impl Shard {
     }
 }
 
+/// The message that a slice of a batch stands for.
 #[inline]
-pub(super) fn chunk_source(batch: &Batch, body: Slice) -> Source<'_> {
+pub(super) fn carried_in(batch: &Batch, body: Slice, topic_hash: u64) -> Carried<'_> {
+    let message = Message::parse_record(batch.record(body));
+    Carried::from_chunk(message, topic_hash, chunk_source(batch, body))
+}
+
+#[inline]
+fn chunk_source(batch: &Batch, body: Slice) -> Source<'_> {
     Source::Chunk {
         chunk: &batch.chunks[body.chunk as usize],
         offset: body.offset,

@@ -10,7 +10,7 @@ use ringbus_protocols::mqtt::QoS;
 use super::Shard;
 use super::deliver::Grant;
 use super::filters::{LocalFilter, LocalMembers, Subscriber};
-use super::mail::chunk_source;
+use super::mail::carried_in;
 use super::message::{Assignment, Batch, DeliverShared};
 use super::outbox::Record;
 use super::route::Carried;
@@ -110,9 +110,7 @@ impl Shard {
 
     /// A message for a member here comes with mail.
     pub(super) fn on_assigned(&mut self, owner: ShardId, item: DeliverShared, batch: &Batch) {
-        let message = Message::parse_record(batch.record(item.body));
-        let source = chunk_source(batch, item.body);
-        let mut carried = Carried::from_chunk(message, 0, source);
+        let mut carried = carried_in(batch, item.body, 0);
         let mut assignment = batch.assignments[item.assignment as usize];
         if self.has_come_too_late(owner, &assignment) {
             assignment.attempt = Attempt::default();
@@ -147,9 +145,7 @@ impl Shard {
 
     /// A message that a shard could not give to its members, or that a member has left behind.
     pub(super) fn on_returned(&mut self, item: DeliverShared, batch: &Batch) {
-        let message = Message::parse_record(batch.record(item.body));
-        let source = chunk_source(batch, item.body);
-        let mut carried = Carried::from_chunk(message, 0, source);
+        let mut carried = carried_in(batch, item.body, 0);
         let Assignment { group, attempt, .. } = batch.assignments[item.assignment as usize];
         self.assign(&mut carried, group, attempt);
     }
