@@ -3,14 +3,12 @@
 use super::link::Link;
 use super::load::Route;
 use super::verify::{Arrival, Track};
-use super::wire::mqtt::{accepted, granted, whole_packet};
+use super::wire::mqtt::{accepted, connect_packet, whole_packet};
 use super::wire::{Incoming, Mqtt, Next, Shape, Stamp, Template, Wire};
 use crate::endpoint::Socket;
 use crate::sys::{Interest, Poller, interrupted, now};
 use hdrhistogram::Histogram;
-use ringbus_protocols::mqtt::{
-    Connect, PacketIdentifier, Properties, QoS, Subscribe, SubscribeFilter, Version,
-};
+use ringbus_protocols::mqtt::Version;
 use std::io::{self, Read, Write};
 
 /// Nothing takes as long as a minute.
@@ -65,7 +63,7 @@ pub fn drain_backlog(backlog: &Backlog, route: &Route) -> io::Result<BacklogOutc
     let session = format!("backlog-{run:x}");
     let topic = format!("backlog/{run:x}/messages");
     let mut away = open(route, &session, false)?;
-    subscribe(&mut away, &topic, QoS::AtLeastOnce)?;
+    Mqtt::<false>::subscribe(&mut away, std::slice::from_ref(&topic), 1)?;
     // DISCONNECT, and the broker has closed when it was read.
     away.send(&[0xE0, 0])?;
     let ended = away.receive(|_| Ok(None));
@@ -92,30 +90,9 @@ pub fn drain_backlog(backlog: &Backlog, route: &Route) -> io::Result<BacklogOutc
 
 fn open(route: &Route, client_id: &str, clean: bool) -> io::Result<Link> {
     let mut link = Link::open(&route.endpoint)?;
-    let mut packet = Vec::new();
-    Connect {
-        version: Version::V3_1_1,
-        clean_start: clean,
-        keep_alive_seconds: 0,
-        client_id,
-        will: None,
-        username: None,
-        password: None,
-        properties: Properties::default(),
-    }
-    .encode(&mut packet);
-    link.send(&packet)?;
+    link.send(&connect_packet(Version::V3_1_1, client_id, clean))?;
     accepted(Version::V3_1_1, &link.receive(whole_packet)?)?;
     Ok(link)
-}
-
-fn subscribe(link: &mut Link, filter: &str, qos: QoS) -> io::Result<()> {
-    let (none, mut packet) = (Properties::default(), Vec::new());
-    let id = PacketIdentifier::new(1).expect("1 is not 0");
-    let filters = [SubscribeFilter::new(filter, qos)];
-    Subscribe::encode_from(id, &none, &filters, Version::V3_1_1, &mut packet);
-    link.send(&packet)?;
-    granted(Version::V3_1_1, &link.receive(whole_packet)?)
 }
 
 fn template(topic: &str, qos: u8, payload_bytes: usize) -> Template {
@@ -172,7 +149,7 @@ impl Drain {
     fn new(backlog: &Backlog, route: &Route, run: u32) -> io::Result<Self> {
         let topic = format!("ping/{run:x}/pong");
         let mut link = open(route, &format!("ping-{run:x}"), true)?;
-        subscribe(&mut link, &topic, QoS::AtMostOnce)?;
+        Mqtt::<false>::subscribe(&mut link, std::slice::from_ref(&topic), 0)?;
         let poller = Poller::new()?;
         let ping = Peer::new(link)?;
         poller.add(&ping.socket, PING, Interest::Read)?;

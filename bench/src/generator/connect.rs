@@ -97,7 +97,7 @@ impl<'a> Opener<'a> {
             let token = self.sockets.len();
             let mut socket = self.route.endpoint.connect(ANSWER_TIMEOUT)?;
             let client_id = format!("idle-{:x}-{token}", self.run);
-            let packet = connect_packet(self.route.version, &client_id);
+            let packet = connect_packet(self.route.version, &client_id, true);
             socket.write_all(&packet)?;
             socket.set_nonblocking()?;
             socket.reset_on_close()?;

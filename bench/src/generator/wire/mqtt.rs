@@ -60,7 +60,7 @@ impl<const V5: bool> Wire for Mqtt<V5> {
     }
 
     fn connect(link: &mut Link, client_id: &str) -> io::Result<u16> {
-        link.send(&connect_packet(version::<V5>(), client_id))?;
+        link.send(&connect_packet(version::<V5>(), client_id, true))?;
         accepted(version::<V5>(), &link.receive(whole_packet)?)
     }
 
@@ -168,11 +168,11 @@ fn other(first: u8, body: &[u8]) -> Incoming {
     }
 }
 
-/// CONNECT with a clean start and the longest keep alive: rumqttd refuses none at all.
-pub fn connect_packet(version: Version, client_id: &str) -> Vec<u8> {
+/// CONNECT with the longest keep alive: rumqttd refuses none at all.
+pub fn connect_packet(version: Version, client_id: &str, clean_start: bool) -> Vec<u8> {
     let connect = Connect {
         version,
-        clean_start: true,
+        clean_start,
         keep_alive_seconds: u16::MAX,
         client_id,
         will: None,
@@ -208,7 +208,7 @@ pub fn whole_packet(bytes: &[u8]) -> io::Result<Option<usize>> {
 }
 
 /// Checks that a SUBACK grants everything.
-pub fn granted(version: Version, packet: &[u8]) -> io::Result<()> {
+fn granted(version: Version, packet: &[u8]) -> io::Result<()> {
     let Packet::SubAck(answer) = decode(version, packet)? else {
         return Err(malformed("something else than SUBACK"));
     };
