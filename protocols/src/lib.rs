@@ -6,8 +6,12 @@
 //! - [`wire`]: integers, strings and the [`wire::Reader`] that cannot read past its end.
 //! - [`topic`]: topic names and topic filters, parsed into types that cannot be wrong.
 //! - [`mqtt`]: MQTT 3.1, 3.1.1 and 5.0; one packet type, the version is a parameter.
+//! - [`http`]: request heads, short responses and origins, as far as WebSockets need them.
+//! - [`websocket`]: RFC 6455.
 #![forbid(unsafe_code)]
 
+pub mod http;
 pub mod mqtt;
 pub mod topic;
+pub mod websocket;
 pub mod wire;

@@ -1,0 +1,3 @@
+//! WebSockets `[RFC6455]`.
+
+pub mod handshake;
