@@ -8,10 +8,12 @@
 //! - [`mqtt`]: MQTT 3.1, 3.1.1 and 5.0; one packet type, the version is a parameter.
 //! - [`http`]: request heads, short responses and origins, as far as WebSockets need them.
 //! - [`websocket`]: RFC 6455.
+//! - [`stomp`]: STOMP 1.2, 1.1 and 1.0.
 #![forbid(unsafe_code)]
 
 pub mod http;
 pub mod mqtt;
+pub mod stomp;
 pub mod topic;
 pub mod websocket;
 pub mod wire;
