@@ -7,7 +7,7 @@
 //! - [`topic`]: topic names and topic filters, parsed into types that cannot be wrong.
 //! - [`mqtt`]: MQTT 3.1, 3.1.1 and 5.0; one packet type, the version is a parameter.
 //! - [`http`]: request heads, short responses and origins, as far as WebSockets need them.
-//! - [`websocket`]: RFC 6455.
+//! - [`websocket`]: the handshake, frames, messages and their compression.
 //! - [`stomp`]: STOMP 1.2, 1.1 and 1.0.
 #![forbid(unsafe_code)]
 
