@@ -114,21 +114,21 @@ impl Receiver {
         }
         match (opcode, self.message) {
             (Opcode::Close | Opcode::Ping | Opcode::Pong, _) if first & FIN == 0 => {
-                return Err(Violation::protocol("a control frame is fragmented"));
+                Err(Violation::protocol("a control frame is fragmented"))
             }
             (Opcode::Continuation, None) => {
-                return Err(Violation::protocol("a continuation continues nothing"));
+                Err(Violation::protocol("a continuation continues nothing"))
             }
             (Opcode::Text | Opcode::Binary, Some(_)) => {
-                return Err(Violation::protocol("a message begins inside another one"));
+                Err(Violation::protocol("a message begins inside another one"))
             }
             (Opcode::Text, None) if !limits.takes_text => {
                 let code = CloseCode::UNSUPPORTED_DATA;
                 let words = "a text came where only binary messages are taken";
-                return Err(Violation { code, words });
+                Err(Violation { code, words })
             }
             (Opcode::Continuation, Some(_)) if self.fragments >= limits.fragments_max => {
-                return Err(Violation::too_big("a message has too many fragments"));
+                Err(Violation::too_big("a message has too many fragments"))
             }
             _ => Ok(opcode),
         }
