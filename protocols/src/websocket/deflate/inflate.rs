@@ -2,12 +2,10 @@
 
 use flate2::{Decompress, DecompressError, FlushDecompress, Status};
 
-use super::Agreed;
+use super::{Agreed, TAIL};
 use crate::websocket::close::Violation;
 use crate::websocket::receiver::Role;
 
-/// What every message ends with, and what is not sent `[RFC7692 7.2.1]`.
-pub(super) const TAIL: [u8; 4] = [0x00, 0x00, 0xFF, 0xFF];
 /// No distance in deflated data reaches further back.
 const WINDOW_BYTES_MAX: usize = 1 << 15;
 /// The most blocks of a message that may call themselves the last one. Each costs a new window,
