@@ -76,10 +76,7 @@ impl Server {
         panics::stop_process_on_shard_panic();
         let connections_max = files::raise(config).map_err(ServerError::Files)?;
         let choice = probe::choose(config.io).map_err(ServerError::Driver)?;
-        let bound = config
-            .listeners
-            .iter()
-            .map(|listener| Acceptor::bind(&listener.address));
+        let bound = config.listeners.iter().map(Acceptor::bind);
         let acceptors: Arc<[Acceptor]> = bound
             .collect::<Result<_, _>>()
             .map_err(ServerError::Listen)?;
@@ -135,7 +132,7 @@ impl Server {
     pub fn addresses(&self) -> impl Iterator<Item = String> + '_ {
         self.acceptors
             .iter()
-            .map(|acceptor| acceptor.address().to_string())
+            .map(|acceptor| acceptor.listener().to_string())
     }
 
     /// The flag that all shards obey.

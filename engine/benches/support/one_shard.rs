@@ -4,7 +4,7 @@
     reason = "each bench and test that includes this uses a part"
 )]
 
-use ringbus::base::{ConnId, Nanos, Peer, ShardId};
+use ringbus::base::{ConnId, Nanos, Peer, Scheme, ShardId};
 use ringbus::config::PartitionLevels;
 use ringbus::mailbox::{Mailbox, Wake, mesh};
 use ringbus::pubsub::{Partitioner, RetainedQuota};
@@ -47,6 +47,7 @@ impl OneShard {
             publish_rate: None,
             response_information: None,
             server_reference: None,
+            web: ringbus::shard::WebConfig::default(),
             mechanisms: Vec::new(),
             pace_us_max: 0,
             sys_interval: Nanos::ZERO,
@@ -70,7 +71,7 @@ impl OneShard {
         self.shard.begin_turn(self.now);
         let conn = self
             .shard
-            .on_accept(self.sockets, Peer::default())
+            .on_accept(self.sockets, Peer::default(), Scheme::Mqtt)
             .expect("there is room");
         let client_id = format!("client{}", self.sockets);
         let connect = Packet::Connect(Connect {

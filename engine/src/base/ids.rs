@@ -58,6 +58,36 @@ impl Key {
 /// What a driver knows a connection's socket by: a file descriptor, or a number in the simulator.
 pub type Socket = i32;
 
+/// What is spoken on connections of a listener.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Scheme {
+    /// MQTT on the bare stream.
+    #[default]
+    Mqtt,
+    /// HTTP, and on it WebSocket.
+    Ws,
+}
+
+impl Scheme {
+    /// As it stands in a URL.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Mqtt => "mqtt",
+            Self::Ws => "ws",
+        }
+    }
+
+    /// The TCP port where a URL names none.
+    #[must_use]
+    pub fn default_port(self) -> u16 {
+        match self {
+            Self::Mqtt => 1883,
+            Self::Ws => 8000,
+        }
+    }
+}
+
 /// The other end of a connection, for the log.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Peer(pub Option<std::net::SocketAddr>);

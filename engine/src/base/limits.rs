@@ -22,6 +22,13 @@ pub const OUTBOX_DELIVER_ITEMS_MAX: usize = 8192;
 /// room for properties. A stranger may make a shard keep no more than this.
 pub const CONNECT_BYTES_MAX: u32 = 384 << 10;
 
+/// Compressors that the WebSockets of one shard share. One takes some 300 KiB; a connection whose
+/// compressor went to another begins a new context.
+pub const COMPRESSORS_MAX: usize = 32;
+
+/// Fragments of one WebSocket message: 4 MiB in pieces of 64 bytes, and as many again.
+pub const WEBSOCKET_FRAGMENTS_MAX: u32 = 128 << 10;
+
 /// Connections beyond `--max-connections` that wait to be told so.
 pub const SURPLUS_CONNECTIONS_MAX: usize = 16;
 

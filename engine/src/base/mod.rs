@@ -5,6 +5,6 @@ pub mod limits;
 mod slab;
 mod time;
 
-pub use ids::{ConnId, Key, Peer, SessionId, ShardId, Socket};
+pub use ids::{ConnId, Key, Peer, Scheme, SessionId, ShardId, Socket};
 pub use slab::Slab;
 pub use time::Nanos;

@@ -45,7 +45,9 @@ fn serve(config: &Config, started: Clock, tidy: fn()) -> Result<(), ServerError>
     };
     print!("{banner}");
     if config.is_local_only() {
-        tracing::warn!("loopback only (to open up: --listen mqtt://0.0.0.0:1883)");
+        tracing::warn!(
+            "loopback only (to open up: --listen mqtt://0.0.0.0:1883 --listen ws://0.0.0.0:8000)"
+        );
     }
     server.run_tidily(signals, config.drain_timeout, tidy)
 }

@@ -1,18 +1,19 @@
-//! `--listen` URLs: `mqtt://host:port`, `mqtt://[v6]:port`, `unix:/path`.
+//! `--listen` URLs: `mqtt://host:port`, `ws://host:port`, an IPv6 host in brackets, `unix:/path`.
 
 use super::error::Problem;
+use crate::base::Scheme;
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs};
 use std::path::{Path, PathBuf};
 
-/// The port of MQTT without TLS, taken where a URL names none.
-const MQTT_PORT: u16 = 1883;
 /// `sockaddr_un` has 108 bytes for the path and its end.
 const UNIX_PATH_BYTES_MAX: usize = 107;
 
-/// One place to accept MQTT connections.
+/// One place to accept connections.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Listener {
+    /// What is spoken there.
+    pub scheme: Scheme,
     /// Where to bind.
     pub address: ListenAddress,
 }
@@ -27,10 +28,11 @@ pub enum ListenAddress {
 }
 
 impl Listener {
-    /// The default listener: MQTT's port, loopback only.
-    pub fn loopback() -> Listener {
-        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, MQTT_PORT));
+    /// A default listener: the scheme's port, loopback only.
+    pub fn loopback(scheme: Scheme) -> Listener {
+        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, scheme.default_port()));
         Listener {
+            scheme,
             address: ListenAddress::Tcp(address),
         }
     }
@@ -50,74 +52,82 @@ impl Listener {
 }
 
 /// The URL that [`parse`] reads back.
-impl fmt::Display for ListenAddress {
+impl fmt::Display for Listener {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            ListenAddress::Tcp(address) => write!(f, "mqtt://{address}"),
+        match &self.address {
+            ListenAddress::Tcp(address) => write!(f, "{}://{address}", self.scheme.name()),
             ListenAddress::Unix(path) => write!(f, "unix:{}", path.display()),
         }
     }
 }
 
-impl fmt::Display for Listener {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.address.fmt(f)
-    }
-}
-
 /// Parses one URL. A host name may stand for several addresses: all are bound.
 pub(crate) fn parse(url: &str) -> Result<Vec<Listener>, Problem> {
-    let addresses = match url.split_once(':') {
-        Some(("mqtt", rest)) => parse_tcp(rest)?,
-        Some(("unix", rest)) => vec![parse_unix(rest)?],
+    let (scheme, addresses) = match url.split_once(':') {
+        Some(("mqtt", rest)) => (Scheme::Mqtt, parse_tcp(Scheme::Mqtt, rest)?),
+        Some(("ws", rest)) => (Scheme::Ws, parse_tcp(Scheme::Ws, rest)?),
+        Some(("unix", rest)) => (Scheme::Mqtt, vec![parse_unix(rest)?]),
         Some((scheme, rest)) if rest.starts_with("//") => return Err(unknown_scheme(scheme)),
         _ => return Err(missing_scheme(url)),
     };
     Ok(addresses
         .into_iter()
-        .map(|address| Listener { address })
+        .map(|address| Listener { scheme, address })
         .collect())
 }
 
-fn parse_tcp(rest: &str) -> Result<Vec<ListenAddress>, Problem> {
-    let Some(authority) = rest.strip_prefix("//") else {
-        return Err(Problem::new("lacks the // of a URL", example("127.0.0.1")));
+fn parse_tcp(scheme: Scheme, rest: &str) -> Result<Vec<ListenAddress>, Problem> {
+    let Some(rest) = rest.strip_prefix("//") else {
+        return Err(Problem::new(
+            "lacks the // of a URL",
+            example(scheme, "127.0.0.1"),
+        ));
     };
-    let authority = authority.strip_suffix('/').unwrap_or(authority);
+    // Clients of other brokers are set to paths like /mqtt: here every path will do.
+    let authority = match (scheme, rest.split_once('/')) {
+        (Scheme::Ws, Some((authority, _))) => authority,
+        _ => rest.strip_suffix('/').unwrap_or(rest),
+    };
     if authority.contains(['/', '@', '?', '#']) {
         return Err(Problem::new(
             "a listener is a host and a port, nothing more",
-            example("127.0.0.1"),
+            example(scheme, "127.0.0.1"),
         ));
     }
-    let (host, port) = split_port(authority)?;
-    let addresses = resolve(host, parse_port(port)?)?;
+    let (host, port) = split_port(scheme, authority)?;
+    let addresses = resolve(scheme, host, parse_port(scheme, port)?)?;
     Ok(addresses.into_iter().map(ListenAddress::Tcp).collect())
 }
 
 /// `host`, `host:port`, `[v6]`, `[v6]:port` → host without brackets, port text.
-fn split_port(authority: &str) -> Result<(&str, Option<&str>), Problem> {
+fn split_port(scheme: Scheme, authority: &str) -> Result<(&str, Option<&str>), Problem> {
     if let Some(bracketed) = authority.strip_prefix('[') {
         let Some((host, port)) = bracketed.split_once(']') else {
             return Err(Problem::new(
                 "the bracket '[' is never closed",
-                example("[::1]"),
+                example(scheme, "[::1]"),
             ));
         };
         if host.parse::<Ipv6Addr>().is_err() {
             return Err(Problem::new(
                 "brackets hold an IPv6 address",
-                example("[::1]"),
+                example(scheme, "[::1]"),
             ));
         }
         return match port.strip_prefix(':') {
             Some(port) => Ok((host, Some(port))),
             None if port.is_empty() => Ok((host, None)),
-            None => Err(Problem::new("has text after the bracket", example("[::1]"))),
+            None => Err(Problem::new(
+                "has text after the bracket",
+                example(scheme, "[::1]"),
+            )),
         };
     }
     if authority.matches(':').count() > 1 {
-        let fix = format!("an IPv6 address goes in brackets: {}", example("[::1]"));
+        let fix = format!(
+            "an IPv6 address goes in brackets: {}",
+            example(scheme, "[::1]")
+        );
         return Err(Problem::new("has more than one colon", fix));
     }
     Ok(match authority.split_once(':') {
@@ -126,26 +136,27 @@ fn split_port(authority: &str) -> Result<(&str, Option<&str>), Problem> {
     })
 }
 
-fn parse_port(port: Option<&str>) -> Result<u16, Problem> {
+fn parse_port(scheme: Scheme, port: Option<&str>) -> Result<u16, Problem> {
     let Some(text) = port else {
-        return Ok(MQTT_PORT);
+        return Ok(scheme.default_port());
     };
     let all_digits = text.bytes().all(|b| b.is_ascii_digit());
     let port = text.parse().ok().filter(|_| all_digits);
     port.ok_or_else(|| {
         Problem::new(
             format!("the port {text:?} is not a number from 0 to 65535"),
-            format!("{}; port 0 takes a free one", example("127.0.0.1")),
+            format!("{}; port 0 takes a free one", example(scheme, "127.0.0.1")),
         )
     })
 }
 
-fn resolve(host: &str, port: u16) -> Result<Vec<SocketAddr>, Problem> {
+fn resolve(scheme: Scheme, host: &str, port: u16) -> Result<Vec<SocketAddr>, Problem> {
     if host.is_empty() || host == "*" {
         return Err(Problem::new(
             "names no host",
             format!(
-                "every interface: mqtt://0.0.0.0:{port} or mqtt://[::]:{port}; this machine only: mqtt://127.0.0.1:{port}"
+                "every interface: {0}://0.0.0.0:{port} or {0}://[::]:{port}; this machine only: {0}://127.0.0.1:{port}",
+                scheme.name()
             ),
         ));
     }
@@ -196,12 +207,15 @@ fn parse_unix(rest: &str) -> Result<ListenAddress, Problem> {
 
 fn unknown_scheme(scheme: &str) -> Problem {
     let why = match scheme {
-        "tcp" | "mqtts" | "ws" | "wss" | "ssl" | "tls" => {
+        "tcp" | "mqtts" | "wss" | "ssl" | "tls" => {
             format!("this version does not speak {scheme}://")
         }
         _ => format!("the scheme {scheme:?} is unknown"),
     };
-    Problem::new(why, "listeners are mqtt://host:port and unix:/path")
+    Problem::new(
+        why,
+        "listeners are mqtt://host:port, ws://host:port and unix:/path",
+    )
 }
 
 fn missing_scheme(url: &str) -> Problem {
@@ -211,15 +225,16 @@ fn missing_scheme(url: &str) -> Problem {
     } else if url.starts_with(['/', '.']) {
         format!("write unix:{url}")
     } else if url.is_empty() {
-        example("127.0.0.1")
+        example(Scheme::Mqtt, "127.0.0.1")
     } else {
         format!("write mqtt://{url}")
     };
     Problem::new("is not a URL", suggestion)
 }
 
-fn example(host: &str) -> String {
-    format!("write mqtt://{host}:{MQTT_PORT}")
+fn example(scheme: Scheme, host: &str) -> String {
+    let (name, port) = (scheme.name(), scheme.default_port());
+    format!("write {name}://{host}:{port}")
 }
 
 #[cfg(test)]
@@ -243,6 +258,8 @@ mod tests {
         assert_eq!(one("mqtt://127.0.0.1:0/"), tcp("127.0.0.1:0"));
         assert_eq!(one("mqtt://[::1]:1883"), tcp("[::1]:1883"));
         assert_eq!(one("mqtt://[::]"), tcp("[::]:1883"));
+        assert_eq!(one("ws://127.0.0.1"), tcp("127.0.0.1:8000"));
+        assert_eq!(one("ws://[::1]:8083/mqtt"), tcp("[::1]:8083"));
         let named = parse("mqtt://localhost:1883").expect("localhost resolves");
         assert!(named.iter().all(Listener::is_local), "{named:?}");
     }
@@ -259,9 +276,11 @@ mod tests {
         for url in [
             "mqtt://127.0.0.1:1883",
             "mqtt://[::1]:1883",
+            "ws://127.0.0.1:8000",
             "unix:/run/x.sock",
         ] {
-            assert_eq!(one(url).to_string(), url);
+            let listeners = parse(url).expect(url);
+            assert_eq!(listeners[0].to_string(), url);
         }
     }
 
@@ -312,6 +331,9 @@ mod tests {
                 "nothing more",
                 "mqtt://127.0.0.1:1883",
             ),
+            ("ws://", "names no host", "ws://0.0.0.0:8000"),
+            ("ws:127.0.0.1", "lacks the //", "ws://127.0.0.1:8000"),
+            ("wss://127.0.0.1", "does not speak wss://", "ws://host:port"),
             ("mqtt://no-such-host.invalid", "has no address", "0.0.0.0"),
             ("unix:run/x", "absolute path", "unix:/run/ringbus.sock"),
             ("unix:", "absolute path", "unix:/run/ringbus.sock"),

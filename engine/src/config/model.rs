@@ -9,6 +9,7 @@ use super::quantity;
 use super::shared_strategy::{SHARED_STRATEGIES, SharedStrategy};
 use super::versions::Versions;
 use crate::base::limits::SHARDS_MAX;
+use ringbus_protocols::http::OriginList;
 use std::time::Duration;
 
 /// The largest packet MQTT can express: a 4-byte remaining length and its header.
@@ -40,6 +41,12 @@ pub struct Config {
     pub partition_levels: PartitionLevels,
     /// Where to accept; not empty, no two alike.
     pub listeners: Vec<Listener>,
+    /// Whose pages may connect to WebSocket listeners.
+    pub ws_origins: OriginList,
+    /// Whether WebSocket clients may have permessage-deflate.
+    pub ws_compression: bool,
+    /// How long a WebSocket client may be silent before it is pinged; zero is off.
+    pub ws_ping: Duration,
     /// The largest packet taken, in bytes, header included.
     pub max_packet_size: u32,
     /// Connections of all shards together; `None`: what open files allow.
@@ -174,6 +181,9 @@ impl Config {
             cpus,
             partition_levels: reader.partition_levels()?,
             listeners: reader.listeners()?,
+            ws_origins: reader.ws_origins()?,
+            ws_compression: flags.ws_compression,
+            ws_ping: reader.duration_or_off("ws-ping", &flags.ws_ping)?,
             max_packet_size,
             max_connections: reader.max_connections()?,
             queue_bytes: reader.queue_bytes(max_packet_size)?,
@@ -208,7 +218,7 @@ impl Config {
                 Duration::ZERO,
             )?,
             pace_us_max: reader.pace_us()?,
-            sys_interval: reader.sys_interval()?,
+            sys_interval: reader.duration_or_off("sys-interval", &flags.sys_interval)?,
             io: reader.one_of("io", &flags.io, &IO_CHOICES)?,
             log_format: reader.one_of("log-format", &flags.log_format, &LOG_FORMATS)?,
             log_level: reader.one_of("log-level", &flags.log_level, &LOG_LEVELS)?,
@@ -413,12 +423,24 @@ impl Reader<'_> {
         Ok(u16::try_from(count).expect("the range ends at 65,535"))
     }
 
-    fn sys_interval(&self) -> Result<Duration, ConfigError> {
-        let text = &self.given.flags.sys_interval;
-        match text.as_str() {
+    /// A second or more, or 0.
+    fn duration_or_off(&self, flag: &'static str, text: &str) -> Result<Duration, ConfigError> {
+        match text {
             "0" | "0s" => Ok(Duration::ZERO),
-            _ => self.duration("sys-interval", text, Duration::from_secs(1)),
+            _ => self.duration(flag, text, Duration::from_secs(1)),
         }
+    }
+
+    fn ws_origins(&self) -> Result<OriginList, ConfigError> {
+        let flag = "ws-origin";
+        let mut origins = OriginList::default();
+        for text in self.given.each(flag, &self.given.flags.ws_origin) {
+            origins.add(text).map_err(|why| {
+                let fix = "write https://app.example.com, with a port if it is not the usual one";
+                self.fail(flag, text, Problem::new(why, fix))
+            })?;
+        }
+        Ok(origins)
     }
 
     fn rate(&self, flag: &'static str, text: Option<&str>) -> Result<Option<u32>, ConfigError> {

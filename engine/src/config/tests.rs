@@ -1,8 +1,10 @@
 //! From a command line and an environment to a `Config`, or to one line.
 
 use super::*;
+use crate::base::Scheme;
 use crate::base::limits::SHARDS_MAX;
 use clap::{CommandFactory, FromArgMatches};
+use ringbus_protocols::http::OriginList;
 use std::time::Duration;
 
 #[derive(clap::Parser)]
@@ -41,7 +43,11 @@ fn defaults_are_loopback_and_one_shard_per_cpu() {
     let config = config(&[]).expect("defaults are valid");
     assert_eq!(config.shards, 4);
     assert_eq!(config.cpus, [0, 1, 2, 3]);
-    assert_eq!(config.listeners, [Listener::loopback()]);
+    let defaults = [Scheme::Mqtt, Scheme::Ws].map(Listener::loopback);
+    assert_eq!(config.listeners, defaults);
+    assert_eq!(config.ws_origins, OriginList::default());
+    assert!(!config.ws_compression);
+    assert_eq!(config.ws_ping, Duration::from_secs(30));
     assert!(config.is_local_only());
     assert_eq!(config.partition_levels, PartitionLevels::default());
     assert_eq!(config.max_packet_size, 2 << 20);

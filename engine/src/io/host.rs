@@ -11,8 +11,9 @@ mod waiting;
 use super::clock::Clock;
 use super::linger::{self, Deadlines};
 use super::link::{self, Link, LinkKey, Links, Stage};
+use super::listener::{Acceptor, peer_of};
 use super::{Control, Finished, Phase, Station};
-use crate::base::{ConnId, Nanos, Peer, Socket};
+use crate::base::{ConnId, Nanos, Peer, Scheme, Socket};
 use crate::mailbox::Mailbox;
 use crate::shard::{Batch, Effects, Shard};
 use seldom::Seldom;
@@ -56,6 +57,8 @@ pub(crate) enum Sent {
 pub(crate) struct Host {
     pub(crate) shard: Shard,
     pub(crate) links: Links,
+    /// What is spoken on each listener.
+    schemes: Vec<Scheme>,
     mailbox: Mailbox<Batch>,
     control: Arc<Control>,
     clock: Clock,
@@ -84,6 +87,7 @@ impl Host {
         Self {
             shard: station.shard,
             links: Links::default(),
+            schemes: station.acceptors.iter().map(Acceptor::scheme).collect(),
             mailbox: station.mailbox,
             control: station.control,
             clock: station.clock,
@@ -131,10 +135,11 @@ impl Host {
         !self.is_over()
     }
 
-    /// A connection arrived.
-    pub(crate) fn accepted<P: Port>(&mut self, port: &mut P, socket: OwnedFd, peer: Peer) {
+    /// A connection arrived at the listener of that number.
+    pub(crate) fn accepted<P: Port>(&mut self, port: &mut P, at: usize, socket: OwnedFd) {
+        let peer = Peer(peer_of(&socket));
         let number = socket.into_raw_fd();
-        let conn = self.shard.on_accept(number, peer);
+        let conn = self.shard.on_accept(number, peer, self.schemes[at]);
         // SAFETY: we were its owner two lines above; the shard keeps only its number.
         let socket = unsafe { link::own(number) };
         // Over the limit: dropping the socket closes it.

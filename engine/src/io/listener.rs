@@ -3,7 +3,8 @@
 //! `SO_REUSEPORT` would give each shard its own queue, but two brokers could
 //! then sit on one port without either noticing.
 
-use crate::config::ListenAddress;
+use crate::base::Scheme;
+use crate::config::{ListenAddress, Listener};
 use socket2::{Domain, SockAddr, SockRef, Socket, Type};
 use std::fmt;
 use std::fs;
@@ -24,7 +25,7 @@ const UNIX_MODE: u32 = 0o660;
 #[derive(Debug)]
 pub struct Acceptor {
     socket: Socket,
-    address: ListenAddress,
+    listener: Listener,
     /// Removed with the listener.
     file: Option<PathBuf>,
 }
@@ -32,7 +33,7 @@ pub struct Acceptor {
 /// Why an address cannot be listened on, and what to do about it.
 #[derive(Debug)]
 pub struct ListenError {
-    address: ListenAddress,
+    listener: Listener,
     error: io::Error,
 }
 
@@ -41,21 +42,27 @@ impl Acceptor {
     ///
     /// # Errors
     /// The address is taken, not of this machine, or not permitted.
-    pub fn bind(address: &ListenAddress) -> Result<Self, ListenError> {
-        let bound = match address {
-            ListenAddress::Tcp(tcp) => bind_tcp(*tcp),
-            ListenAddress::Unix(path) => bind_unix(path),
+    pub fn bind(listener: &Listener) -> Result<Self, ListenError> {
+        let bound = match &listener.address {
+            ListenAddress::Tcp(tcp) => bind_tcp(*tcp, listener.scheme),
+            ListenAddress::Unix(path) => bind_unix(path, listener.scheme),
         };
         bound.map_err(|error| ListenError {
-            address: address.clone(),
+            listener: listener.clone(),
             error,
         })
     }
 
     /// Where it listens: with the port the kernel chose if port 0 was asked for.
     #[must_use]
-    pub fn address(&self) -> &ListenAddress {
-        &self.address
+    pub fn listener(&self) -> &Listener {
+        &self.listener
+    }
+
+    /// What is spoken there.
+    #[must_use]
+    pub fn scheme(&self) -> Scheme {
+        self.listener.scheme
     }
 
     /// Accepts fail with `EAGAIN` where they would wait. For drivers that ask
@@ -70,7 +77,7 @@ impl Acceptor {
     /// Refuses connections from here on, for every shard.
     pub fn stop(&self) {
         if let Err(error) = self.socket.shutdown(std::net::Shutdown::Both) {
-            tracing::debug!("{} was not listening any more: {error}", self.address);
+            tracing::debug!("{} was not listening any more: {error}", self.listener);
         }
     }
 }
@@ -91,7 +98,7 @@ impl Drop for Acceptor {
     }
 }
 
-fn bind_tcp(address: SocketAddr) -> io::Result<Acceptor> {
+fn bind_tcp(address: SocketAddr, scheme: Scheme) -> io::Result<Acceptor> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
     // A restart must not wait for the connections of the last run to expire.
     // Another listener on the port is an error all the same.
@@ -107,12 +114,15 @@ fn bind_tcp(address: SocketAddr) -> io::Result<Acceptor> {
     let actual = socket.local_addr()?.as_socket().unwrap_or(address);
     Ok(Acceptor {
         socket,
-        address: ListenAddress::Tcp(actual),
+        listener: Listener {
+            scheme,
+            address: ListenAddress::Tcp(actual),
+        },
         file: None,
     })
 }
 
-fn bind_unix(path: &Path) -> io::Result<Acceptor> {
+fn bind_unix(path: &Path, scheme: Scheme) -> io::Result<Acceptor> {
     let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
     let address = SockAddr::unix(path)?;
     match socket.bind(&address) {
@@ -127,7 +137,10 @@ fn bind_unix(path: &Path) -> io::Result<Acceptor> {
     socket.listen(BACKLOG)?;
     Ok(Acceptor {
         socket,
-        address: ListenAddress::Unix(path.to_owned()),
+        listener: Listener {
+            scheme,
+            address: ListenAddress::Unix(path.to_owned()),
+        },
         file: Some(path.to_owned()),
     })
 }
@@ -152,14 +165,15 @@ pub(crate) fn peer_of(fd: &impl std::os::fd::AsFd) -> Option<SocketAddr> {
 
 impl fmt::Display for ListenError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "cannot listen on {}: ", self.address)?;
-        match (&self.address, self.error.raw_os_error()) {
+        let scheme = self.listener.scheme.name();
+        write!(f, "cannot listen on {}: ", self.listener)?;
+        match (&self.listener.address, self.error.raw_os_error()) {
             (ListenAddress::Tcp(tcp), Some(libc::EADDRINUSE)) => {
                 let mut other = *tcp;
                 other.set_port(tcp.port().checked_add(1).unwrap_or(0));
                 write!(
                     f,
-                    "address in use (another broker? try --listen mqtt://{other})"
+                    "address in use (another broker? try --listen {scheme}://{other})"
                 )
             }
             (ListenAddress::Tcp(tcp), Some(libc::EADDRNOTAVAIL)) => {
@@ -170,15 +184,15 @@ impl fmt::Display for ListenError {
                 });
                 write!(
                     f,
-                    "this machine has no such address (every interface: --listen mqtt://{any})"
+                    "this machine has no such address (every interface: --listen {scheme}://{any})"
                 )
             }
             (ListenAddress::Tcp(tcp), Some(libc::EACCES | libc::EPERM)) => {
                 let mut other = *tcp;
-                other.set_port(1883);
+                other.set_port(self.listener.scheme.default_port());
                 write!(
                     f,
-                    "permission denied (ports below 1024 need CAP_NET_BIND_SERVICE; try --listen mqtt://{other})"
+                    "permission denied (ports below 1024 need CAP_NET_BIND_SERVICE; try --listen {scheme}://{other})"
                 )
             }
             (ListenAddress::Unix(_), Some(libc::EADDRINUSE)) => {
@@ -202,8 +216,17 @@ mod tests {
     use super::*;
     use std::net::TcpStream;
 
-    fn loopback() -> ListenAddress {
-        ListenAddress::Tcp("127.0.0.1:0".parse().expect("an address"))
+    fn listener(address: ListenAddress) -> Listener {
+        Listener {
+            scheme: Scheme::Mqtt,
+            address,
+        }
+    }
+
+    fn loopback() -> Listener {
+        listener(ListenAddress::Tcp(
+            "127.0.0.1:0".parse().expect("an address"),
+        ))
     }
 
     fn scratch(name: &str) -> PathBuf {
@@ -214,11 +237,11 @@ mod tests {
     #[test]
     fn a_port_in_use_is_an_error_that_names_the_next_one() {
         let first = Acceptor::bind(&loopback()).expect("a free port");
-        let ListenAddress::Tcp(taken) = *first.address() else {
+        let ListenAddress::Tcp(taken) = first.listener().address else {
             panic!("TCP was asked for");
         };
         assert_ne!(taken.port(), 0);
-        let error = Acceptor::bind(first.address()).expect_err("taken");
+        let error = Acceptor::bind(first.listener()).expect_err("taken");
         let next = taken.port().checked_add(1).unwrap_or(0);
         assert_eq!(
             error.to_string(),
@@ -232,14 +255,16 @@ mod tests {
     #[test]
     fn an_address_of_another_machine_is_an_error() {
         let address = ListenAddress::Tcp("192.0.2.1:1883".parse().expect("an address"));
-        let text = Acceptor::bind(&address).expect_err("not ours").to_string();
+        let text = Acceptor::bind(&listener(address))
+            .expect_err("not ours")
+            .to_string();
         assert!(text.contains("--listen mqtt://0.0.0.0:1883"), "{text}");
     }
 
     #[test]
     fn accepted_sockets_do_not_delay() {
         let acceptor = Acceptor::bind(&loopback()).expect("a free port");
-        let ListenAddress::Tcp(address) = *acceptor.address() else {
+        let ListenAddress::Tcp(address) = acceptor.listener().address else {
             panic!("TCP was asked for");
         };
         let _client = TcpStream::connect(address).expect("it listens");
@@ -250,7 +275,7 @@ mod tests {
     #[test]
     fn a_stopped_listener_refuses() {
         let acceptor = Acceptor::bind(&loopback()).expect("a free port");
-        let ListenAddress::Tcp(address) = *acceptor.address() else {
+        let ListenAddress::Tcp(address) = acceptor.listener().address else {
             panic!("TCP was asked for");
         };
         acceptor.stop();
@@ -264,7 +289,7 @@ mod tests {
         // A listener that died: the file stays.
         drop(std::os::unix::net::UnixListener::bind(&path).expect("a free path"));
         assert!(path.exists());
-        let address = ListenAddress::Unix(path.clone());
+        let address = listener(ListenAddress::Unix(path.clone()));
         let live = Acceptor::bind(&address).expect("the stale one is replaced");
         let mode = fs::metadata(&path)
             .expect("the socket")
@@ -284,7 +309,8 @@ mod tests {
     fn a_file_that_is_not_a_socket_is_left_alone() {
         let path = scratch("file");
         fs::write(&path, "precious").expect("a file");
-        let error = Acceptor::bind(&ListenAddress::Unix(path.clone())).expect_err("a file");
+        let error =
+            Acceptor::bind(&listener(ListenAddress::Unix(path.clone()))).expect_err("a file");
         assert!(error.to_string().contains("not a socket"), "{error}");
         assert_eq!(fs::read(&path).expect("still there"), b"precious");
         fs::remove_file(&path).expect("ours");

@@ -9,7 +9,7 @@
 //! ```
 
 use bytes::Bytes;
-use ringbus_protocols::mqtt::QoS;
+use ringbus_protocols::mqtt::{PropertiesIter, Property, QoS};
 
 use crate::base::Nanos;
 
@@ -142,6 +142,16 @@ impl<'a> Message<'a> {
             expires_at,
             publisher,
         }
+    }
+
+    /// Whether its publisher says that the payload is text; `None` if it does not say
+    /// [MQTT5-3.3.2.3.2].
+    #[must_use]
+    pub fn is_text(&self) -> Option<bool> {
+        PropertiesIter::new(self.properties).find_map(|property| match property {
+            Property::PayloadFormatIndicator(is_text) => Some(is_text),
+            _ => None,
+        })
     }
 
     /// Whether its time is over.

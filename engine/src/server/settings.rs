@@ -3,7 +3,7 @@
 use crate::base::Nanos;
 use crate::config::Config;
 use crate::pubsub::{Partitioner, RetainedQuota};
-use crate::shard::{Admission, Rate, ShardConfig};
+use crate::shard::{Admission, Rate, ShardConfig, WebConfig};
 use ahash::RandomState;
 use std::sync::Arc;
 
@@ -32,6 +32,11 @@ pub(super) fn shard_config(config: &Config, connections_max: usize) -> (Arc<Shar
         publish_rate: config.publish_rate_max.map(Rate::per_second),
         response_information: config.response_information.as_deref().map(Into::into),
         server_reference: config.server_reference.as_deref().map(Into::into),
+        web: WebConfig {
+            origins: config.ws_origins.clone(),
+            compression: config.ws_compression,
+            ping: nanos(config.ws_ping),
+        },
         mechanisms: Vec::new(),
         pace_us_max: config.pace_us_max,
         sys_interval: nanos(config.sys_interval),

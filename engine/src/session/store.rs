@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::Session;
 use crate::base::{SessionId, Slab};
+use crate::pubsub::PublisherId;
 
 /// The sessions whose home is this shard.
 #[derive(Debug)]
@@ -12,6 +13,8 @@ pub struct SessionStore {
     by_client_id: HashMap<Arc<str>, SessionId, ahash::RandomState>,
     sessions: Slab<Session>,
     hasher: ahash::RandomState,
+    /// The client identifier of those that have none.
+    unnamed: Option<Arc<str>>,
 }
 
 impl SessionStore {
@@ -23,6 +26,7 @@ impl SessionStore {
             by_client_id,
             sessions: Slab::default(),
             hasher,
+            unnamed: None,
         }
     }
 
@@ -40,6 +44,14 @@ impl SessionStore {
         let before = self.by_client_id.insert(client_id, id);
         assert!(before.is_none(), "a client identifier has one session");
         id
+    }
+
+    /// A new session of a client without an identifier: nobody else will find it.
+    pub fn create_unnamed(&mut self, publisher: PublisherId) -> SessionId {
+        let unnamed = Arc::clone(self.unnamed.get_or_insert_with(|| "".into()));
+        let mut session = Session::new(unnamed, &self.hasher);
+        session.publisher = publisher;
+        self.sessions.insert_with(|_| session)
     }
 
     /// Takes a session out.

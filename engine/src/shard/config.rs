@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use ringbus_protocols::http::OriginList;
+
 use super::{Admission, Rate};
 use crate::auth::Mechanism;
 use crate::base::Nanos;
@@ -44,6 +46,8 @@ pub struct ShardConfig {
     pub response_information: Option<Box<str>>,
     /// Where clients are sent when they cannot stay.
     pub server_reference: Option<Box<str>>,
+    /// What WebSocket listeners take.
+    pub web: WebConfig,
     /// Methods of extended authentication.
     pub mechanisms: Vec<Arc<dyn Mechanism>>,
     /// The longest paced wait in microseconds; 0 turns pacing off.
@@ -58,6 +62,17 @@ pub struct ShardConfig {
     pub admission: Arc<Admission>,
     /// What the whole process retains, against its maximum.
     pub retained_quota: Arc<RetainedQuota>,
+}
+
+/// What WebSocket listeners take.
+#[derive(Clone, Debug, Default)]
+pub struct WebConfig {
+    /// Whose pages may connect, beside those of the same origin.
+    pub origins: OriginList,
+    /// Whether clients may have permessage-deflate.
+    pub compression: bool,
+    /// How long a client may be silent before it is pinged; zero for ever.
+    pub ping: Nanos,
 }
 
 impl ShardConfig {
@@ -82,6 +97,7 @@ impl ShardConfig {
             publish_rate: None,
             response_information: None,
             server_reference: None,
+            web: WebConfig::default(),
             mechanisms: Vec::new(),
             pace_us_max: 0,
             sys_interval: Nanos::ZERO,

@@ -6,7 +6,7 @@ use ringbus_protocols::mqtt::{
 
 use super::Shard;
 use super::authenticate::put_authentication;
-use super::connection::{Connection, Flow};
+use super::connection::{Blocker, Connection, Flow};
 use super::fault::Fault;
 use super::message::{Handoff, Mail};
 use super::publish::is_broken_text;
@@ -80,12 +80,20 @@ impl Shard {
         } else {
             let home = self.home_of(connect.client_id);
             if home != self.id {
-                return Ok(Flow::Handoff(home));
+                return Ok(self.hand_off_when_sent(id, home));
             }
         }
         match has_method {
             true => self.on_connect_with_method(id, connect, packet),
             false => self.admit(id, connect, &[]),
+        }
+    }
+
+    /// Two shards cannot send at a time: the answer to an upgrade must have left.
+    fn hand_off_when_sent(&self, id: ConnId, home: ShardId) -> Flow {
+        match self.connections.get(id).is_some_and(Connection::is_sending) {
+            true => Flow::Pause(Blocker::Unsent(id)),
+            false => Flow::Handoff(home),
         }
     }
 
@@ -240,6 +248,8 @@ impl Shard {
             peer: conn.peer,
             connect_deadline: conn.patience,
             received,
+            web: conn.web,
+            unsent: conn.output,
         };
         self.counters.handoffs += 1;
         self.outboxes
@@ -255,11 +265,18 @@ impl Shard {
             return;
         };
         conn.is_adopted = true;
+        conn.web = handoff.web;
+        if !handoff.unsent.is_empty() {
+            self.outgoing.open_for_frames(conn);
+            conn.output = handoff.unsent;
+        }
+        self.arm_connection(id);
         // Counted where they came.
-        let taken = self.take_bytes(id, &handoff.received);
+        let taken = self.take_payload(id, &handoff.received);
         if let Some(conn) = self.connections.get_mut(id) {
             conn.backlog.extend_from_slice(&handoff.received[taken..]);
         }
+        self.take_web_rest(id);
     }
 }
 

@@ -3,11 +3,13 @@
 use std::collections::VecDeque;
 
 use ringbus_protocols::mqtt::{PacketIdentifier, ReasonCode, Version};
+use ringbus_protocols::websocket::deflate::{Agreed, Deflaters, deflate_frames};
 
 use super::Output;
 use super::authenticate::Authentication;
 use super::sent_aliases::SentAliases;
-use crate::base::limits::{POOLED_OUTPUT_BYTES_MAX, POOLED_OUTPUTS_MAX};
+use super::web::Web;
+use crate::base::limits::{COMPRESSORS_MAX, POOLED_OUTPUT_BYTES_MAX, POOLED_OUTPUTS_MAX};
 use crate::base::{ConnId, Nanos, Peer, SessionId, ShardId, Socket};
 
 /// A connection from accept to close.
@@ -17,6 +19,8 @@ pub(super) struct Connection {
     pub(super) socket: Socket,
     pub(super) peer: Peer,
     pub(super) version: Version,
+    /// How its messages are written.
+    pub(super) dialect: Dialect,
     /// `None` before CONNECT.
     pub(super) session: Option<SessionId>,
     /// Before CONNECT: when it must have come. After: how long the client may be silent.
@@ -47,8 +51,22 @@ pub(super) struct Connection {
     pub(super) acks: AckQueue,
     /// When its allowance of PUBLISH packets is whole again.
     pub(super) publishes_filled_at: Nanos,
+    /// What lies between the stream and the protocol, if that is a WebSocket.
+    pub(super) web: Option<Box<Web>>,
     /// What few connections have.
     pub(super) extras: Option<Box<Extras>>,
+}
+
+/// What is spoken on a connection.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Dialect {
+    /// MQTT, on a stream of its own or in WebSocket messages.
+    #[default]
+    Mqtt,
+    /// Each WebSocket message is a message of one topic.
+    Topic,
+    /// STOMP in WebSocket messages.
+    Stomp,
 }
 
 /// What few connections have, so that the others are small.
@@ -62,7 +80,7 @@ pub(super) struct Extras {
     pub(super) auth: Option<Authentication>,
 }
 
-const _: () = assert!(size_of::<Connection>() <= 256, "an idle one costs little");
+const _: () = assert!(size_of::<Connection>() <= 264, "an idle one costs little");
 
 /// Topic aliases that the client set up.
 pub(super) type Aliases = std::collections::HashMap<u16, Box<str>, ahash::RandomState>;
@@ -74,6 +92,7 @@ impl Connection {
             socket,
             peer,
             version: Version::V5,
+            dialect: Dialect::Mqtt,
             session: None,
             patience: deadline,
             last_received: Nanos::ZERO,
@@ -92,6 +111,7 @@ impl Connection {
             problem_information: true,
             acks: AckQueue::default(),
             publishes_filled_at: Nanos::ZERO,
+            web: None,
             extras: None,
         }
     }
@@ -112,6 +132,11 @@ impl Connection {
         self.in_flight + self.output.bytes.len() + self.spliced_bytes
     }
 
+    /// Whether the driver is sending something.
+    pub(super) fn is_sending(&self) -> bool {
+        self.in_flight > 0
+    }
+
     /// Whether messages to it may be named by alias.
     #[inline]
     pub(super) fn has_aliases(&self) -> bool {
@@ -125,8 +150,14 @@ impl Connection {
         self.problem_information && self.version.is_v5()
     }
 
-    /// When to close it if nothing comes; [`Nanos::MAX`] for never.
+    /// When something is to be done about it if nothing comes; [`Nanos::MAX`] for never.
     pub(super) fn deadline(&self) -> Nanos {
+        let web = self.web.as_deref().map_or(Nanos::MAX, Web::deadline);
+        self.silence_ends().min(web)
+    }
+
+    /// When to close it if nothing comes; [`Nanos::MAX`] for never.
+    pub(super) fn silence_ends(&self) -> Nanos {
         match self.session {
             None => self.patience,
             Some(_) if self.patience == Nanos::ZERO => Nanos::MAX,
@@ -146,7 +177,7 @@ pub(super) struct Step {
 }
 
 /// What connections share: spare buffers, and the list of those with something to send.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Outgoing {
     spare: Vec<Output>,
     dirty: VecDeque<ConnId>,
@@ -156,6 +187,20 @@ pub(super) struct Outgoing {
     pub(super) publish_bytes: u64,
     /// Bytes that the driver was given so far.
     pub(super) bytes: u64,
+    deflaters: Deflaters,
+}
+
+impl Default for Outgoing {
+    fn default() -> Self {
+        Self {
+            spare: Vec::new(),
+            dirty: VecDeque::new(),
+            control_packets: 0,
+            publish_bytes: 0,
+            bytes: 0,
+            deflaters: Deflaters::new(COMPRESSORS_MAX),
+        }
+    }
 }
 
 impl Outgoing {
@@ -182,6 +227,14 @@ impl Outgoing {
 
     #[inline]
     fn mark(&mut self, conn: &mut Connection) {
+        self.mark_dirty(conn);
+        if let Some(web) = &mut conn.web {
+            web.framing.prepare(&mut conn.output, conn.spliced_bytes);
+        }
+    }
+
+    #[inline]
+    fn mark_dirty(&mut self, conn: &mut Connection) {
         if conn.output.bytes.capacity() == 0
             && let Some(spare) = self.spare.pop()
         {
@@ -190,6 +243,51 @@ impl Outgoing {
         if !conn.dirty {
             conn.dirty = true;
             self.dirty.push_back(conn.id);
+        }
+    }
+
+    /// The connection's buffer, to append whole frames of a WebSocket to, or what comes before them.
+    pub(super) fn open_for_frames<'a>(&mut self, conn: &'a mut Connection) -> &'a mut Vec<u8> {
+        self.mark_dirty(conn);
+        if let Some(web) = &mut conn.web {
+            web.framing.close(&mut conn.output, conn.spliced_bytes);
+        }
+        &mut conn.output.bytes
+    }
+
+    /// Completes what a connection is to be sent: on a WebSocket, frames.
+    pub(super) fn finish(&mut self, conn: &mut Connection) {
+        let Some(web) = &mut conn.web else { return };
+        web.framing.close(&mut conn.output, conn.spliced_bytes);
+        let preamble = std::mem::take(&mut web.preamble);
+        if let Some(agreed) = &web.deflate {
+            let output = std::mem::take(&mut conn.output);
+            conn.output = self.deflate(conn.id, agreed, output, preamble);
+            conn.spliced_bytes = 0;
+        }
+    }
+
+    /// Compresses frames, behind so many bytes that are none.
+    fn deflate(
+        &mut self,
+        owner: ConnId,
+        agreed: &Agreed,
+        mut output: Output,
+        preamble: usize,
+    ) -> Output {
+        let mut deflated = self.spare.pop().unwrap_or_default();
+        let (preamble, frames) = output.flatten().split_at(preamble);
+        deflated.bytes.extend_from_slice(preamble);
+        let (owner, deflaters) = (owner.to_u64(), &mut self.deflaters);
+        deflate_frames(frames, owner, agreed, deflaters, &mut deflated.bytes);
+        self.recycle(output);
+        deflated
+    }
+
+    /// A connection is gone.
+    pub(super) fn forget(&mut self, conn: &Connection) {
+        if conn.web.as_ref().is_some_and(|web| web.deflate.is_some()) {
+            self.deflaters.forget(conn.id.to_u64());
         }
     }
 
@@ -202,7 +300,11 @@ impl Outgoing {
     #[inline]
     pub(super) fn take(&mut self, conn: &mut Connection) -> Option<Output> {
         conn.dirty = false;
-        if conn.in_flight > 0 || conn.output.is_empty() {
+        if conn.in_flight > 0 {
+            return None;
+        }
+        self.finish(conn);
+        if conn.output.is_empty() {
             return None;
         }
         let output = std::mem::take(&mut conn.output);
@@ -216,7 +318,7 @@ impl Outgoing {
     pub(super) fn sent(&mut self, conn: &mut Connection) {
         conn.in_flight = 0;
         if !conn.output.is_empty() {
-            self.mark(conn);
+            self.mark_dirty(conn);
         }
     }
 
@@ -258,6 +360,10 @@ pub(super) enum AckKind {
     PubAck,
     PubRec,
     PubComp,
+    /// A RECEIPT of STOMP, the one that has waited longest.
+    Receipt,
+    /// Nothing is sent: it is only known when the message was routed.
+    Silent,
 }
 
 impl AckQueue {
@@ -323,4 +429,6 @@ pub(super) enum Blocker {
     PublishTo(ShardId),
     /// Room for deliveries to everybody.
     Deliver,
+    /// That what the connection was being sent has left.
+    Unsent(ConnId),
 }

@@ -1,11 +1,12 @@
 //! To the subscribers of this shard: overlap resolved, then QoS 0 straight into the connection's
 //! output, QoS 1 and 2 through the session's window.
 
-use ringbus_protocols::mqtt::{QoS, Version};
+use ringbus_protocols::mqtt::{PacketIdentifier, QoS, Version};
 
 use super::Shard;
 use super::acks::put_pubrel;
-use super::connection::{Connection, Outgoing};
+use super::connection::{Connection, Dialect, Outgoing};
+use super::dialect;
 use super::fault::Fault;
 use super::filters::Subscriber;
 use super::route::Carried;
@@ -95,8 +96,8 @@ impl Recipients {
 #[derive(Clone, Copy)]
 pub(super) struct Grant<'a> {
     qos: QoS,
-    retain: bool,
-    subscription_identifiers: &'a [u32],
+    pub(super) retain: bool,
+    pub(super) subscription_identifiers: &'a [u32],
     /// The shared subscription it comes by.
     pub(super) group: Option<GroupRef>,
 }
@@ -228,6 +229,9 @@ impl Shard {
         if conn.queued_bytes() > bytes_max {
             self.counters.dropped += 1;
             return self.overflowed(Some(id));
+        }
+        if conn.dialect != Dialect::Mqtt {
+            return self.deliver_in_dialect(carried, id, grant);
         }
         let is_v5 = conn.version == Version::V5;
         let has_own_shape = !grant.subscription_identifiers.is_empty() || conn.has_aliases();
@@ -391,6 +395,11 @@ impl Shard {
                 match outcome {
                     Sent::Control => {}
                     Sent::Message => self.counters.delivered += 1,
+                    Sent::Done(identifier) => {
+                        self.counters.delivered += 1;
+                        let settled = session.outbound.on_puback(identifier);
+                        debug_assert_eq!(settled, Ok(()), "it was just sent");
+                    }
                     Sent::Unfit(identifier) => {
                         self.counters.dropped += 1;
                         session.outbound.withdraw(identifier);
@@ -445,8 +454,10 @@ impl Shard {
 enum Sent {
     Message,
     Control,
+    /// To a client that acknowledges nothing.
+    Done(PacketIdentifier),
     /// The message has expired, or is larger than the client takes.
-    Unfit(ringbus_protocols::mqtt::PacketIdentifier),
+    Unfit(PacketIdentifier),
 }
 
 fn transmit_one(
@@ -471,6 +482,12 @@ fn transmit_one(
     // A message that was sent once is repeated even when its time is over [MQTT5-4.4.0-1].
     if message.has_expired(now) && !dup {
         return Sent::Unfit(identifier);
+    }
+    if conn.dialect != Dialect::Mqtt {
+        return match dialect::transmit(outgoing, conn, identifier, delivery) {
+            true => Sent::Message,
+            false => Sent::Done(identifier),
+        };
     }
     let shape = Shape {
         version: conn.version,

@@ -8,8 +8,9 @@ use ringbus_protocols::mqtt::{
 };
 
 use super::Shard;
-use super::connection::{AckKind, Connection, Outgoing, PendingAck};
+use super::connection::{AckKind, Connection, Dialect, Outgoing, PendingAck};
 use super::fault::{Fault, words_for};
+use super::stomp::put_receipt;
 use super::subscribe::wire_code;
 use crate::base::ConnId;
 
@@ -27,6 +28,9 @@ impl Shard {
         let Some(conn) = self.connections.get_mut(id) else {
             return;
         };
+        if conn.dialect != Dialect::Mqtt || conn.web.as_ref().is_some_and(|web| !web.is_open()) {
+            return self.close(id, Some(fault), false);
+        }
         // In an exchange it is the CONNECT before that is answered [MQTT5-4.12.0-4].
         let refusal = match conn.auth() {
             Some(_) => Some(Refusal {
@@ -129,11 +133,13 @@ pub(super) fn put_ack(
     reason: ReasonCode,
 ) {
     let body = (ack.identifier, reason);
-    put_ack_packet(outgoing, conn, body, |body| match ack.kind {
-        AckKind::PubAck => Packet::PubAck(body),
-        AckKind::PubRec => Packet::PubRec(body),
-        AckKind::PubComp => Packet::PubComp(body),
-    });
+    match ack.kind {
+        AckKind::PubAck => put_ack_packet(outgoing, conn, body, |body| Packet::PubAck(body)),
+        AckKind::PubRec => put_ack_packet(outgoing, conn, body, |body| Packet::PubRec(body)),
+        AckKind::PubComp => put_ack_packet(outgoing, conn, body, |body| Packet::PubComp(body)),
+        AckKind::Receipt => put_receipt(outgoing, conn, reason),
+        AckKind::Silent => {}
+    }
 }
 
 /// Appends a PUBREL that answers a PUBREC.

@@ -2,7 +2,7 @@
 //! appended to what each subscriber is sent. A message that is not part of a run goes the general
 //! way of `publish`, `route` and `deliver`; both lead to the same bytes.
 
-use super::connection::Flow;
+use super::connection::{Dialect, Flow};
 use super::deliver::Grant;
 use super::filters::Subscriber;
 use super::outbox::Source;
@@ -15,9 +15,23 @@ use crate::base::{ConnId, Key};
 pub(super) struct Translation {
     bytes: Vec<u8>,
     longest: u32,
+    /// As WebSocket messages.
+    frames: Vec<u8>,
 }
 
 impl Translation {
+    fn reset(&mut self) {
+        self.bytes.clear();
+        self.frames.clear();
+    }
+
+    fn frames_of(&mut self, packets: Packets<'_>) -> &[u8] {
+        if self.frames.is_empty() {
+            packets.put_frames(&mut self.frames);
+        }
+        &self.frames
+    }
+
     fn of<'a>(&'a mut self, packets: Packets<'_>) -> Packets<'a> {
         if self.bytes.is_empty() {
             self.longest = packets.translate(&mut self.bytes);
@@ -131,7 +145,7 @@ impl Shard {
         };
         let subscribers = std::mem::take(&mut filter.subscribers);
         let mut translation = std::mem::take(&mut self.translation);
-        translation.bytes.clear();
+        translation.reset();
         for subscriber in &subscribers {
             let is_own = self.is_own(subscriber, run.publisher);
             if !is_own && !self.append_run(run.packets, subscriber, &mut translation) {
@@ -160,6 +174,9 @@ impl Shard {
         let Some(conn) = self.connections.get_mut(id) else {
             return true;
         };
+        if conn.dialect != Dialect::Mqtt {
+            return self.append_frames(id, packets, translation);
+        }
         let is_v5 = conn.version.is_v5();
         if is_v5 && (subscriber.identifier != 0 || conn.has_aliases()) {
             return false;
@@ -177,6 +194,34 @@ impl Shard {
         let out = self.outgoing.open_for_publish(conn);
         out.extend_from_slice(packets.bytes);
         self.outgoing.publish_bytes += packets.bytes.len() as u64;
+        self.counters.delivered += u64::from(packets.count);
+        true
+    }
+
+    /// Appends a run to what a topic's socket is sent. False if it is none, or takes other frames.
+    fn append_frames(
+        &mut self,
+        id: ConnId,
+        packets: Packets<'_>,
+        translation: &mut Translation,
+    ) -> bool {
+        let Some(conn) = self.connections.get_mut(id) else {
+            return true;
+        };
+        let Some(socket) = conn.topic_socket() else {
+            return false;
+        };
+        if socket.takes_text {
+            return false;
+        }
+        let frames = translation.frames_of(packets);
+        if conn.queued_bytes() + frames.len() > self.config.queue_bytes {
+            return false;
+        }
+        self.outgoing
+            .open_for_frames(conn)
+            .extend_from_slice(frames);
+        self.outgoing.publish_bytes += frames.len() as u64;
         self.counters.delivered += u64::from(packets.count);
         true
     }

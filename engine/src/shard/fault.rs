@@ -83,6 +83,14 @@ impl Fault {
         ReasonCode::KeepAliveTimeout,
         "nothing came for 1.5 times the Keep Alive",
     );
+    pub(super) const NO_HEART_BEAT: Self = Self::new(
+        ReasonCode::KeepAliveTimeout,
+        "no heart-beat came for twice the time agreed",
+    );
+    pub(super) const NO_PONG: Self = Self::new(
+        ReasonCode::KeepAliveTimeout,
+        "two pings were left without an answer",
+    );
     pub(super) const TAKEN_OVER: Self = Self::new(
         ReasonCode::SessionTakenOver,
         "another connection has this client identifier",

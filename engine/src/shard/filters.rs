@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use ringbus_protocols::mqtt::{QoS, ReasonCode};
+use ringbus_protocols::mqtt::{PacketIdentifier, QoS, ReasonCode};
 
 use crate::base::{ConnId, Key, SessionId, Slab};
 
@@ -60,13 +60,26 @@ pub(super) struct SubscriptionOptions {
     pub(super) retain_as_published: bool,
 }
 
-/// A SUBACK that waits for the owners of its filters.
+/// Something that a client is to be told when the owners of its filters have answered.
 #[derive(Debug)]
 pub(super) struct PendingSubAck {
     pub(super) conn: ConnId,
-    pub(super) identifier: ringbus_protocols::mqtt::PacketIdentifier,
-    pub(super) reasons: Vec<ReasonCode>,
+    pub(super) waiter: Waiter,
     pub(super) filters_pending: usize,
+}
+
+/// What waits for owners.
+#[derive(Debug)]
+pub(super) enum Waiter {
+    /// A SUBACK.
+    SubAck {
+        identifier: PacketIdentifier,
+        reasons: Vec<ReasonCode>,
+    },
+    /// The acknowledgement of that number.
+    Ack(u32),
+    /// The answer to the request of a topic's socket.
+    Upgrade,
 }
 
 impl LocalFilters {

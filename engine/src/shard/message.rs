@@ -2,7 +2,9 @@
 
 use bytes::Bytes;
 
+use super::Output;
 use super::sys::Report;
+use super::web::Web;
 use crate::base::{ConnId, Key, Nanos, Peer, SessionId, Socket};
 use crate::pubsub::shared::{Attempt, Members};
 
@@ -198,6 +200,10 @@ pub struct Handoff {
     pub connect_deadline: Nanos,
     /// Everything it sent so far, CONNECT first.
     pub received: Vec<u8>,
+    /// If that came by a WebSocket, its state.
+    pub(super) web: Option<Box<Web>>,
+    /// What it is to be sent and has not been.
+    pub(super) unsent: Output,
 }
 
 /// One turn's mail for one peer in one class.

@@ -17,6 +17,7 @@ mod config;
 mod connect;
 mod connection;
 mod deliver;
+mod dialect;
 mod effects;
 mod explain;
 mod fast_path;
@@ -39,6 +40,7 @@ mod run;
 mod sent_aliases;
 mod session_end;
 mod shared;
+mod stomp;
 mod subscribe;
 mod sys;
 mod template;
@@ -48,9 +50,10 @@ mod tests;
 mod timers;
 mod topics;
 mod turn_away;
+mod web;
 
 pub use admission::Admission;
-pub use config::ShardConfig;
+pub use config::{ShardConfig, WebConfig};
 pub use effects::{Closing, Effects};
 pub use leaks::Leaks;
 pub use message::{Batch, Mail, Outcome};
@@ -62,7 +65,7 @@ pub use sys::Report;
 use std::sync::Arc;
 
 use crate::base::limits::RETAINED_STEP_MAX;
-use crate::base::{ConnId, Key, Nanos, Peer, SessionId, ShardId, Slab, Socket};
+use crate::base::{ConnId, Key, Nanos, Peer, Scheme, SessionId, ShardId, Slab, Socket};
 use crate::mailbox::Mailbox;
 use crate::metrics::Counters;
 use crate::session::SessionStore;
@@ -77,6 +80,7 @@ use sys::{Gauges, Sys};
 use template::Templates;
 use timers::Timers;
 use topics::Memos;
+use web::{Web, WebShared};
 
 /// One shard.
 #[derive(Debug)]
@@ -101,6 +105,7 @@ pub struct Shard {
     translation: Translation,
     recipients: Recipients,
     properties: Vec<u8>,
+    web: WebShared,
     effects: Effects,
     counters: Counters,
     gauges: Gauges,
@@ -139,6 +144,7 @@ impl Shard {
             translation: Translation::default(),
             recipients: Recipients::default(),
             properties: Vec::new(),
+            web: WebShared::default(),
             effects: Effects::default(),
             counters: Counters::default(),
             gauges: Gauges::default(),
@@ -160,9 +166,9 @@ impl Shard {
         self.step_backlogs();
     }
 
-    /// A socket was accepted. `None` if no more connections are allowed: the driver closes it. A
+    /// A socket was accepted, on which `scheme` is spoken. `None` if no more connections are allowed: the driver closes it. A
     /// few beyond the maximum are kept, to be refused in the words of their CONNECT.
-    pub fn on_accept(&mut self, socket: Socket, peer: Peer) -> Option<ConnId> {
+    pub fn on_accept(&mut self, socket: Socket, peer: Peer, scheme: Scheme) -> Option<ConnId> {
         let has_place = !self.draining && self.config.admission.enter();
         if !has_place {
             self.counters.refused += 1;
@@ -175,6 +181,7 @@ impl Shard {
         let id = self.insert_connection(socket, peer, deadline);
         if let Some(conn) = self.connections.get_mut(id) {
             conn.has_place = has_place;
+            conn.web = (scheme == Scheme::Ws).then(|| Box::new(Web::new()));
         }
         Some(id)
     }
@@ -233,6 +240,7 @@ impl Shard {
     /// effects and sends.
     pub fn end_turn(&mut self, mailbox: &mut Mailbox<Batch>) {
         self.close_overflowed();
+        self.close_leaving();
         self.fire_timers();
         self.partition.retained.expire(self.now, RETAINED_STEP_MAX);
         self.step_replays();
@@ -273,6 +281,7 @@ impl Shard {
         match blocker {
             Blocker::PublishTo(owner) => self.outboxes.publish_full(owner),
             Blocker::Deliver => self.outboxes.deliver_full(),
+            Blocker::Unsent(id) => self.connections.get(id).is_some_and(Connection::is_sending),
         }
     }
 

@@ -81,6 +81,37 @@ impl Output {
         self.sent = 0;
     }
 
+    /// Everything in one run of bytes; nothing was sent yet.
+    pub(crate) fn flatten(&mut self) -> &[u8] {
+        debug_assert_eq!(self.sent, 0, "it is not on its way");
+        if !self.splices.is_empty() {
+            let mut flat = Vec::with_capacity(self.total());
+            for piece in self.pieces() {
+                flat.extend_from_slice(piece);
+            }
+            self.bytes = flat;
+            self.splices.clear();
+        }
+        &self.bytes
+    }
+
+    /// Puts `fresh` in the place of the bytes in `range`, before which no payload stands that is
+    /// not before all of it.
+    pub(crate) fn replace(&mut self, range: std::ops::Range<usize>, fresh: &[u8]) {
+        let (start, old_len) = (range.start, range.len());
+        if fresh.len() == old_len {
+            self.bytes[range].copy_from_slice(fresh);
+            return;
+        }
+        self.bytes.splice(range, fresh.iter().copied());
+        for splice in self.splices.iter_mut().rev() {
+            if splice.at <= start {
+                break;
+            }
+            splice.at = splice.at - old_len + fresh.len();
+        }
+    }
+
     /// Appends a payload by reference.
     pub(crate) fn push_payload(&mut self, payload: Bytes) {
         self.splices.push(Splice {

@@ -217,7 +217,7 @@ impl Shard {
     }
 
     /// What follows from a topic name.
-    fn topic<'a>(&self, name: &'a str) -> Topic<'a> {
+    pub(super) fn topic<'a>(&self, name: &'a str) -> Topic<'a> {
         let hash = self.partition.trie.hash(name);
         let owner = match self.config.shards {
             1 => self.id,
@@ -412,7 +412,7 @@ pub(super) fn is_broken_text(format: Option<bool>, payload: &[u8]) -> bool {
 pub(super) fn routed_reason(kind: AckKind, outcome: Outcome) -> ReasonCode {
     match (kind, outcome) {
         (AckKind::PubAck, Outcome::Unmatched) => ReasonCode::NoMatchingSubscribers,
-        (AckKind::PubAck, Outcome::NotRetained) => ReasonCode::QuotaExceeded,
+        (AckKind::PubAck | AckKind::Receipt, Outcome::NotRetained) => ReasonCode::QuotaExceeded,
         _ => ReasonCode::Success,
     }
 }

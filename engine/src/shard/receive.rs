@@ -4,7 +4,7 @@ use ringbus_protocols::mqtt::connection::{Receiver, check_direction};
 use ringbus_protocols::mqtt::{FixedHeader, Frame, Packet, PacketType, PingResp, Publish, frame};
 
 use super::Shard;
-use super::connection::{Blocker, Flow};
+use super::connection::{Blocker, Dialect, Flow};
 use super::fault::Fault;
 use super::publish::Arrival;
 use crate::base::limits::CONNECT_BYTES_MAX;
@@ -35,11 +35,23 @@ impl Shard {
 
     /// Bytes that are counted already, or will be.
     pub(super) fn take_bytes(&mut self, id: ConnId, bytes: &[u8]) -> usize {
+        let Some(conn) = self.connections.get(id) else {
+            return bytes.len();
+        };
+        match conn.web {
+            _ if conn.paused => 0,
+            None => self.take_payload(id, bytes),
+            Some(_) => self.take_web_bytes(id, bytes),
+        }
+    }
+
+    /// Bytes of the protocol came, whatever carries it.
+    pub(super) fn take_payload(&mut self, id: ConnId, bytes: &[u8]) -> usize {
         let Some(conn) = self.connections.get_mut(id) else {
             return bytes.len();
         };
-        if conn.paused {
-            return 0;
+        if conn.dialect == Dialect::Stomp {
+            return self.take_stomp_bytes(id, bytes);
         }
         let mut taken = 0;
         if !conn.backlog.is_empty() {
@@ -142,7 +154,7 @@ impl Shard {
         conn.backlog.extend_from_slice(rest);
     }
 
-    fn pause(&mut self, id: ConnId, blocker: Blocker) {
+    pub(super) fn pause(&mut self, id: ConnId, blocker: Blocker) {
         let Some(conn) = self.connections.get_mut(id) else {
             return;
         };

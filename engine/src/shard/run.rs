@@ -7,6 +7,7 @@
 
 use bytes::BufMut;
 use ringbus_protocols::mqtt::QoS;
+use ringbus_protocols::websocket::frame::{Opcode, put_frame};
 use ringbus_protocols::wire;
 
 use crate::base::Nanos;
@@ -103,6 +104,13 @@ impl<'a> Packets<'a> {
     pub(super) fn topic(self) -> &'a str {
         let (_, topic, _) = self.iter().next().expect("a run has a packet");
         topic
+    }
+
+    /// Writes the same messages as frames of WebSockets: without properties nothing is text.
+    pub(super) fn put_frames(self, out: &mut Vec<u8>) {
+        for (_, _, payload) in self.iter() {
+            put_frame(out, Opcode::Binary, payload);
+        }
     }
 
     /// Writes the same messages for subscribers of the other version; returns the longest packet.

@@ -74,8 +74,9 @@ fn put_within(
     message: &Message<'_>,
     now: Nanos,
 ) -> bool {
-    let start = conn.output.bytes.len();
-    let packet_len = encode(outgoing.open_for_publish(conn), shape, message, now);
+    let out = outgoing.open_for_publish(conn);
+    let start = out.len();
+    let packet_len = encode(out, shape, message, now);
     let fits = packet_len <= conn.max_packet_size as usize;
     if fits {
         outgoing.publish_bytes += packet_len as u64;

@@ -2,10 +2,11 @@
 
 use ringbus_protocols::mqtt::{Disconnect, ReasonCode, Version};
 
-use super::connection::Flow;
+use super::connection::{Dialect, Flow};
 use super::explain::put_disconnect;
 use super::fault::Fault;
 use super::receive::Handled;
+use super::stomp::put_error;
 use super::{Closing, Output, Shard};
 use crate::base::{ConnId, Nanos, SessionId};
 use crate::pubsub::Stored;
@@ -57,11 +58,17 @@ impl Shard {
         };
         if let Some(fault) = fault
             && conn.session.is_some()
-            && conn.version == Version::V5
         {
-            let reference = self.config.server_reference.as_deref();
-            put_disconnect(&mut self.outgoing, conn, fault, reference);
+            match conn.dialect {
+                Dialect::Mqtt if conn.version == Version::V5 => {
+                    let reference = self.config.server_reference.as_deref();
+                    put_disconnect(&mut self.outgoing, conn, fault, reference);
+                }
+                Dialect::Stomp => put_error(&mut self.outgoing, conn, fault.words, None),
+                _ => {}
+            }
         }
+        self.put_farewell(id, fault);
         if let Some(last) = self.lose_connection(id, with_will) {
             self.outgoing.bytes += last.len() as u64;
             self.effects.closed.push(Closing { conn: id, last });
@@ -71,6 +78,7 @@ impl Shard {
     /// Forgets a connection; returns what it had yet to send.
     pub(super) fn lose_connection(&mut self, id: ConnId, with_will: bool) -> Option<Output> {
         let conn = self.connections.remove(id)?;
+        self.outgoing.forget(&conn);
         match conn.has_place {
             true => self.config.admission.leave(),
             false => self.config.admission.leave_surplus(),

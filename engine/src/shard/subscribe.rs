@@ -8,18 +8,18 @@ use ringbus_protocols::topic::{SharedFilter, TopicFilter};
 use super::Shard;
 use super::connection::{Blocker, Flow};
 use super::explain::Answer;
-use super::filters::{PendingSubAck, Subscriber, SubscriptionOptions};
-use super::message::{Attach, Mail};
+use super::filters::{PendingSubAck, Subscriber, SubscriptionOptions, Waiter};
+use super::message::{AckTo, Attach, Mail, Outcome};
 use super::receive::Handled;
 use crate::base::{ConnId, Key, SessionId, ShardId};
 use crate::mailbox::Class;
 use crate::pubsub::Owners;
 
 /// What became of one filter of a SUBSCRIBE.
-struct Subscribed {
-    reason: ReasonCode,
+pub(super) struct Subscribed {
+    pub(super) reason: ReasonCode,
     /// The filter, if its owners have yet to answer.
-    pending: Option<Key>,
+    pub(super) pending: Option<Key>,
 }
 
 impl Shard {
@@ -49,14 +49,14 @@ impl Shard {
     }
 
     /// Attachments travel with publishes: where those have no room, SUBSCRIBE waits too.
-    fn attach_blocker(&self) -> Option<Blocker> {
+    pub(super) fn attach_blocker(&self) -> Option<Blocker> {
         (0..self.config.shards)
             .map(ShardId)
             .find(|&owner| self.outboxes.publish_full(owner))
             .map(Blocker::PublishTo)
     }
 
-    fn subscribe_one(
+    pub(super) fn subscribe_one(
         &mut self,
         session_id: SessionId,
         wanted: &SubscribeFilter<'_>,
@@ -174,10 +174,18 @@ impl Shard {
             self.send_reasons(id, Answer::SubAck, identifier, &reasons);
             return;
         }
-        let waiting = PendingSubAck {
-            conn: id,
+        let waiter = Waiter::SubAck {
             identifier,
             reasons,
+        };
+        self.await_owners(id, waiter, pending);
+    }
+
+    /// Tells the client when the owners of all these filters have answered.
+    pub(super) fn await_owners(&mut self, id: ConnId, waiter: Waiter, pending: &[Key]) {
+        let waiting = PendingSubAck {
+            conn: id,
+            waiter,
             filters_pending: pending.len(),
         };
         let waiter = self.subacks.insert_with(|_| waiting);
@@ -212,9 +220,23 @@ impl Shard {
             if waiting.filters_pending > 0 {
                 continue;
             }
-            if let Some(done) = self.subacks.remove(waiter) {
-                self.send_reasons(done.conn, Answer::SubAck, done.identifier, &done.reasons);
+            if let Some(PendingSubAck { conn, waiter, .. }) = self.subacks.remove(waiter) {
+                self.tell_waiter(conn, waiter);
             }
+        }
+    }
+
+    fn tell_waiter(&mut self, id: ConnId, waiter: Waiter) {
+        match waiter {
+            Waiter::SubAck {
+                identifier,
+                reasons,
+            } => self.send_reasons(id, Answer::SubAck, identifier, &reasons),
+            Waiter::Ack(sequence) => {
+                let to = AckTo { conn: id, sequence };
+                self.on_routed(to, Outcome::Matched);
+            }
+            Waiter::Upgrade => self.finish_upgrade(id),
         }
     }
 
@@ -236,7 +258,7 @@ impl Shard {
         Ok(Flow::Continue)
     }
 
-    fn unsubscribe_one(&mut self, session_id: SessionId, filter: &str) -> ReasonCode {
+    pub(super) fn unsubscribe_one(&mut self, session_id: SessionId, filter: &str) -> ReasonCode {
         if TopicFilter::parse(filter).is_err() {
             return ReasonCode::TopicFilterInvalid;
         }

@@ -3,6 +3,8 @@
 use ringbus_protocols::mqtt::{PacketIdentifier, QoS, Version};
 use ringbus_protocols::wire;
 
+use super::dialect::{frame_kind, put_topic_message};
+
 use crate::base::Nanos;
 use crate::base::limits::SHARED_PAYLOAD_BYTES_MIN;
 use crate::pubsub::Message;
@@ -163,6 +165,8 @@ fn put_properties(out: &mut Vec<u8>, lengths: &Lengths, shape: &Shape<'_>, messa
 pub(super) struct Templates {
     // By version and RETAIN flag: all that differs between QoS 0 subscribers without identifiers.
     slots: [Template; 4],
+    // For topic sockets that take what is not marked as text, and others.
+    frames: [Vec<u8>; 2],
 }
 
 #[derive(Debug, Default)]
@@ -178,6 +182,20 @@ impl Templates {
         for slot in &mut self.slots {
             slot.bytes.clear();
         }
+        for frame in &mut self.frames {
+            frame.clear();
+        }
+    }
+
+    /// The frame for topic sockets; a payload that is shared is left to the caller.
+    #[inline]
+    pub(super) fn frame(&mut self, message: &Message<'_>, takes_unmarked_text: bool) -> &[u8] {
+        let frame = &mut self.frames[usize::from(takes_unmarked_text)];
+        if frame.is_empty() {
+            let kind = frame_kind(message, takes_unmarked_text);
+            put_topic_message(frame, message, kind);
+        }
+        frame
     }
 
     /// The encoding for subscribers of that version, and the length of the whole packet.

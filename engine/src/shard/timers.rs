@@ -95,7 +95,12 @@ impl Shard {
         // A paused connection is silent because it is not read.
         if conn.paused {
             conn.last_received = self.now;
+            self.excuse_silence(id);
             self.arm_connection(id);
+            return;
+        }
+        if conn.silence_ends() > self.now {
+            self.on_web_timer(id);
             return;
         }
         if conn.session.is_none() {

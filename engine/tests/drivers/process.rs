@@ -2,11 +2,13 @@
 
 use crate::broker::{Broker, drivers};
 use crate::client::Client;
+use ringbus::base::Scheme;
 use ringbus::config::{
     Config, IoChoice, ListenAddress, Listener, LogFormat, LogLevel, Machine, PartitionLevels,
 };
 use ringbus::io::Phase;
 use ringbus::server::{Server, Signals};
+use ringbus_protocols::http::OriginList;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
@@ -169,6 +171,7 @@ pub(crate) fn config(io: IoChoice) -> Config {
         cpus: Machine::detect().allowed_cpus,
         partition_levels: PartitionLevels::default(),
         listeners: vec![Listener {
+            scheme: Scheme::Mqtt,
             address: ListenAddress::Tcp(([127, 0, 0, 1], 0).into()),
         }],
         max_packet_size: 1 << 20,
@@ -191,6 +194,9 @@ pub(crate) fn config(io: IoChoice) -> Config {
         drain_timeout: Duration::from_secs(10),
         pace_us_max: 0,
         sys_interval: Duration::ZERO,
+        ws_origins: OriginList::default(),
+        ws_compression: false,
+        ws_ping: Duration::ZERO,
         io,
         log_format: LogFormat::Text,
         log_level: LogLevel::Info,

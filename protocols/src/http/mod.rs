@@ -19,6 +19,7 @@ mod percent;
 mod request;
 mod response;
 
+pub use origin::{Origin, OriginList};
 pub use percent::{PercentError, percent_decode};
 pub use request::{HEAD_BYTES_MAX, HEADERS_MAX, Head, Request, parse_head};
 pub use response::{HttpError, Status, put_response, put_response_head};

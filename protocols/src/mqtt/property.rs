@@ -300,6 +300,16 @@ pub struct PropertiesIter<'a> {
     reader: Reader<'a>,
 }
 
+impl<'a> PropertiesIter<'a> {
+    /// Walks encoded properties without their length: what [`Properties::as_raw`] gave. It ends
+    /// where anything else is not one.
+    pub fn new(raw: &'a [u8]) -> Self {
+        Self {
+            reader: Reader::new(raw),
+        }
+    }
+}
+
 impl<'a> Iterator for PropertiesIter<'a> {
     type Item = Property<'a>;
 

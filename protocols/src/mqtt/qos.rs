@@ -44,6 +44,9 @@ impl From<QoS> for u8 {
 pub struct PacketIdentifier(NonZeroU16);
 
 impl PacketIdentifier {
+    /// The smallest.
+    pub const MIN: Self = Self(NonZeroU16::MIN);
+
     /// `None` for zero.
     #[inline]
     pub const fn new(value: u16) -> Option<Self> {

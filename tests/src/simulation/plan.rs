@@ -6,7 +6,7 @@ use ringbus::base::Nanos;
 use ringbus::config::PartitionLevels;
 use ringbus::io::sim::{Chance, Faults};
 use ringbus::pubsub::{Partitioner, RetainedQuota};
-use ringbus::shard::{Admission, ShardConfig};
+use ringbus::shard::{Admission, ShardConfig, WebConfig};
 use ringbus_protocols::mqtt::{QoS, Version};
 
 use super::client::{Profile, Publication};
@@ -140,6 +140,7 @@ impl Plan {
             publish_rate: None,
             response_information: None,
             server_reference: None,
+            web: WebConfig::default(),
             mechanisms: Vec::new(),
             pace_us_max: *chance.pick(&[0, 0, 20, 800]),
             sys_interval: Nanos::ZERO,

@@ -8,9 +8,8 @@ mod port;
 
 use super::host::{Host, Port, Wait};
 use super::link::{LinkKey, Receiving};
-use super::listener::peer_of;
 use super::{DriverError, Finished, Station, Tried, clock};
-use crate::base::{Nanos, Peer};
+use crate::base::Nanos;
 use port::{EpollPort, Event};
 use std::io;
 use std::sync::Arc;
@@ -133,8 +132,7 @@ impl Driver {
         for _ in 0..ACCEPTS_MAX {
             match self.port.accept_one(at) {
                 Ok(socket) => {
-                    let peer = Peer(peer_of(&socket));
-                    host.accepted(&mut self.port, socket, peer);
+                    host.accepted(&mut self.port, at, socket);
                 }
                 Err(error) => {
                     let code = error.raw_os_error().unwrap_or(libc::EIO);

@@ -185,7 +185,7 @@ impl Port for EpollPort {
             };
             if let Err(error) = self.control(what, acceptor.as_raw_fd(), events, Event::Accept(at))
             {
-                tracing::warn!("cannot watch {}: {error}", acceptor.address());
+                tracing::warn!("cannot watch {}: {error}", acceptor.listener());
             }
         }
     }

@@ -2,11 +2,10 @@
 
 use super::port::{SharedStream, Streams, duplicate};
 use super::{HEARTBEAT, deadline, failed};
-use crate::base::{Nanos, Peer};
+use crate::base::Nanos;
 use crate::io::clock::{self, Clock};
 use crate::io::host::{Host, Port, Wait};
 use crate::io::link::{LinkKey, Receiving, Stage};
-use crate::io::listener::peer_of;
 use crate::io::{DriverError, Finished, Station, WakeFd};
 use crate::mailbox::Wake;
 use futures_io::{AsyncRead, AsyncWrite};
@@ -309,8 +308,7 @@ fn accept_some(host: &mut Host, port: &mut Streams, at: usize) {
     for _ in 0..ACCEPTS_MAX {
         match port.accept_one(at) {
             Ok(socket) => {
-                let peer = Peer(peer_of(&socket));
-                host.accepted(port, socket, peer);
+                host.accepted(port, at, socket);
             }
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
             Err(error) => return host.accept_failed(port, code(&error)),

@@ -9,9 +9,8 @@ mod port;
 
 use super::host::{Host, Port, Wait};
 use super::link::{LinkKey, Receiving, Sending};
-use super::listener::peer_of;
 use super::{DriverError, Finished, Station, Tried, clock, link};
-use crate::base::{Nanos, Peer};
+use crate::base::Nanos;
 use buffers::Buffers;
 use io_uring::cqueue;
 use port::{Event, RingPort};
@@ -198,8 +197,7 @@ impl Driver {
         }
         // SAFETY: the accept just made this descriptor and nobody else has it.
         let socket = unsafe { link::own(result) };
-        let peer = Peer(peer_of(&socket));
-        host.accepted(&mut self.port, socket, peer);
+        host.accepted(&mut self.port, at, socket);
         self.port.accept_again();
     }
 

@@ -1,8 +1,8 @@
 //! Receive buffers that are used up: a shard with four of them, and far more that arrives.
 
 use super::run_with;
-use crate::base::{Nanos, ShardId};
-use crate::config::ListenAddress;
+use crate::base::{Nanos, Scheme, ShardId};
+use crate::config::{ListenAddress, Listener};
 use crate::io::clock::Clock;
 use crate::io::listener::Acceptor;
 use crate::io::{Control, Phase, Station, WakeFd};
@@ -23,9 +23,10 @@ const PAYLOAD_BYTES: usize = 60_000;
 
 #[test]
 fn receives_that_found_no_buffer_are_asked_for_again() {
-    let any = ListenAddress::Tcp(([127, 0, 0, 1], 0).into());
+    let mut any = Listener::loopback(Scheme::Mqtt);
+    any.address = ListenAddress::Tcp(([127, 0, 0, 1], 0).into());
     let acceptors: Arc<[_]> = [Acceptor::bind(&any).expect("a free port")].into();
-    let &ListenAddress::Tcp(address) = acceptors[0].address() else {
+    let ListenAddress::Tcp(address) = acceptors[0].listener().address else {
         panic!("TCP was asked for");
     };
     let doorbell = Arc::new(WakeFd::new().expect("a descriptor"));

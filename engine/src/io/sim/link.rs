@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::io::IoSlice;
 
-use crate::base::{ConnId, Nanos};
+use crate::base::{ConnId, Nanos, Scheme};
 use crate::shard::Output;
 
 /// One direction of a connection.
@@ -129,6 +129,7 @@ impl Sending {
 
 /// A connection as both ends see it.
 pub(super) struct Link {
+    pub(super) scheme: Scheme,
     pub(super) to_server: Pipe,
     pub(super) to_client: Pipe,
     /// How many unread bytes the client side holds before the server's send blocks.
@@ -148,8 +149,9 @@ pub(super) struct Link {
 }
 
 impl Link {
-    pub(super) fn new(window: usize) -> Link {
+    pub(super) fn new(window: usize, scheme: Scheme) -> Link {
         Link {
+            scheme,
             to_server: Pipe::default(),
             to_client: Pipe::default(),
             window,

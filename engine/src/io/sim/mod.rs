@@ -14,7 +14,7 @@ mod wait;
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use crate::base::{Nanos, Socket};
+use crate::base::{Nanos, Scheme, Socket};
 use crate::mailbox::{self, Mailbox, Wake};
 use crate::shard::{Batch, Shard, ShardConfig};
 
@@ -200,8 +200,13 @@ impl Sim {
     /// Opens a connection that the given shard will accept. `window_bytes` is how much the client
     /// side holds before the server's sends block.
     pub fn connect(&mut self, shard: usize, window_bytes: usize) -> Socket {
+        self.connect_to(Scheme::Mqtt, shard, window_bytes)
+    }
+
+    /// As [`Sim::connect`], to a listener of that scheme.
+    pub fn connect_to(&mut self, scheme: Scheme, shard: usize, window_bytes: usize) -> Socket {
         let socket = Socket::try_from(self.links.len()).expect("fewer than 2^31 connections");
-        self.links.push(Link::new(window_bytes));
+        self.links.push(Link::new(window_bytes, scheme));
         let ready = self.delayed();
         self.seats[shard].listening.push_back((ready, socket));
         socket

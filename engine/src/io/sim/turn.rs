@@ -55,7 +55,8 @@ impl Sim {
                 break;
             }
             self.seats[at].listening.pop_front();
-            let accepted = self.seats[at].shard.on_accept(socket, Peer::default());
+            let (peer, scheme) = (Peer::default(), self.links[index(socket)].scheme);
+            let accepted = self.seats[at].shard.on_accept(socket, peer, scheme);
             let now = self.now;
             let link = self.link(socket);
             link.conn = accepted;

@@ -22,7 +22,7 @@ use ringbus_protocols::mqtt::{
 use ringbus_protocols::topic::TopicName;
 
 use super::{Batch, Shard, ShardConfig};
-use crate::base::{ConnId, Nanos, Peer, ShardId};
+use crate::base::{ConnId, Nanos, Peer, Scheme, ShardId};
 use crate::mailbox::{Mailbox, Wake, mesh};
 
 struct NoWake;
@@ -74,7 +74,7 @@ impl Net {
         self.shards[shard].begin_turn(self.now);
         let id = i32::try_from(socket).unwrap();
         let conn = self.shards[shard]
-            .on_accept(id, Peer::default())
+            .on_accept(id, Peer::default(), Scheme::Mqtt)
             .expect("there is room");
         self.sockets.push(Line {
             at: Some((shard, conn)),

@@ -192,7 +192,10 @@ fn only_a_few_without_a_place_are_kept_and_not_for_long() {
     for _ in 0..SURPLUS_CONNECTIONS_MAX {
         net.open(0);
     }
-    assert_eq!(net.shards[0].on_accept(999, Peer::default()), None);
+    assert_eq!(
+        net.shards[0].on_accept(999, Peer::default(), Scheme::Mqtt),
+        None
+    );
     net.pass(Nanos::from_secs(11));
     assert_eq!(net.shards[0].connections(), 1);
     net.open(0);

@@ -1,0 +1,158 @@
+//! The socket of one topic: each message it sends is published there, each message published there
+//! comes to it.
+
+use std::sync::Arc;
+
+use ringbus_protocols::http::Request;
+use ringbus_protocols::mqtt::{QoS, RetainHandling, SubscribeFilter};
+use ringbus_protocols::websocket::Kind;
+use ringbus_protocols::websocket::handshake::Refusal;
+
+use super::leaving::{Farewell, close_code, unavailable_status};
+use super::request::Accepted;
+use super::target::Target;
+use super::{Stage, Waits, WebRole};
+use crate::base::{ConnId, Nanos, SessionId, ShardId};
+use crate::pubsub::Message;
+use crate::shard::Shard;
+use crate::shard::connection::{Dialect, Flow};
+use crate::shard::fault::Fault;
+use crate::shard::filters::Waiter;
+use crate::shard::receive::Handled;
+use crate::shard::topics::Topic;
+
+/// The payload format indicator of text, as a property [MQTT5-3.3.2.3.2].
+const TEXT_PROPERTY: &[u8] = &[0x01, 0x01];
+
+/// What a topic's socket was asked for.
+#[derive(Debug)]
+pub(in crate::shard) struct TopicSocket {
+    pub(super) topic: Arc<str>,
+    hash: u64,
+    owner: ShardId,
+    qos: QoS,
+    retain: bool,
+    /// Whether what is not marked, and is UTF-8, comes as text.
+    pub(in crate::shard) takes_text: bool,
+}
+
+impl Shard {
+    pub(super) fn upgrade_to_topic(
+        &mut self,
+        id: ConnId,
+        request: &Request<'_>,
+        accepted: Accepted,
+    ) -> Result<(), Refusal> {
+        let target = Target::parse(request.path(), request.query())?;
+        self.check_room(id).map_err(|fault| Refusal {
+            status: unavailable_status(fault),
+            words: fault.words,
+        })?;
+        let topic = self.topic(&target.topic);
+        let socket = TopicSocket {
+            hash: topic.hash,
+            owner: topic.owner,
+            topic: Arc::from(&*target.topic),
+            qos: target.qos,
+            retain: target.retain,
+            takes_text: target.text,
+        };
+        let Some(conn) = self.connections.get_mut(id) else {
+            return Ok(());
+        };
+        conn.dialect = Dialect::Topic;
+        if let Some(web) = &mut conn.web {
+            web.role = WebRole::Topic(Box::new(socket));
+            web.stage = Stage::Upgrading(Box::new(accepted));
+        }
+        let session = self.open_unnamed(id);
+        self.subscribe_socket(id, session, &target);
+        Ok(())
+    }
+
+    /// The answer leaves when the subscription is active: nothing that is published after it is
+    /// missed.
+    fn subscribe_socket(&mut self, id: ConnId, session: SessionId, target: &Target) {
+        let wanted = SubscribeFilter {
+            filter: &target.topic,
+            qos: target.qos,
+            no_local: !target.echo,
+            retain_as_published: false,
+            retain_handling: match target.last {
+                true => RetainHandling::Send,
+                false => RetainHandling::DoNotSend,
+            },
+        };
+        match self.subscribe_one(session, &wanted, 0).pending {
+            None => self.finish_upgrade(id),
+            Some(pending) => {
+                if let Some(conn) = self.connections.get_mut(id) {
+                    // Nothing is read meanwhile; the upgrade itself goes on by mail.
+                    conn.paused = true;
+                }
+                self.await_owners(id, Waiter::Upgrade, &[pending]);
+            }
+        }
+    }
+
+    /// A whole message came.
+    pub(super) fn on_topic_message(&mut self, id: ConnId, message: Vec<u8>, kind: Kind) {
+        match self.publish_from_socket(id, &message, kind) {
+            Ok(Flow::Pause(blocker)) => {
+                self.pause(id, blocker);
+                if let Some(web) = self.web_mut(id) {
+                    web.message = message;
+                    web.waits = Some(Waits::Message(kind));
+                }
+            }
+            Ok(_) => self.spare_payload(message),
+            Err(fault) => {
+                let farewell = Farewell {
+                    code: Some(close_code(fault.reason)),
+                    words: fault.words,
+                };
+                self.leave(id, farewell);
+            }
+        }
+    }
+
+    fn publish_from_socket(&mut self, id: ConnId, payload: &[u8], kind: Kind) -> Handled {
+        let Some(conn) = self.connections.get(id) else {
+            return Ok(Flow::Gone);
+        };
+        let (Some(socket), Some(session)) = (conn.topic_socket(), conn.session) else {
+            return Ok(Flow::Gone);
+        };
+        let Some(session) = self.sessions.get(session) else {
+            return Ok(Flow::Gone);
+        };
+        let name = Arc::clone(&socket.topic);
+        let topic = Topic {
+            name: &name,
+            hash: socket.hash,
+            owner: socket.owner,
+            only_filter: None,
+        };
+        let message = Message {
+            topic: &name,
+            payload,
+            properties: match kind {
+                Kind::Text => TEXT_PROPERTY,
+                Kind::Binary => &[],
+            },
+            qos: socket.qos,
+            retain: socket.retain,
+            expires_at: Nanos::MAX,
+            publisher: session.publisher,
+        };
+        self.publish_from_web(id, &message, &topic, None)
+    }
+}
+
+impl Fault {
+    /// Who publishes to the broker's own topics by a protocol that has no word for it is closed.
+    pub(in crate::shard) const BROKERS_TOPIC: Self = Self {
+        reason: ringbus_protocols::mqtt::ReasonCode::NotAuthorized,
+        words: "topics below $SYS are the broker's own",
+    };
+}
