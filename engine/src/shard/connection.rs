@@ -351,10 +351,6 @@ pub(super) struct PendingAck {
 }
 
 /// Which packet acknowledges.
-#[expect(
-    clippy::enum_variant_names,
-    reason = "they are named as the specifications name them"
-)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum AckKind {
     PubAck,

@@ -132,14 +132,17 @@ pub(super) fn put_ack(
     ack: PendingAck,
     reason: ReasonCode,
 ) {
-    let body = (ack.identifier, reason);
     match ack.kind {
-        AckKind::PubAck => put_ack_packet(outgoing, conn, body, |body| Packet::PubAck(body)),
-        AckKind::PubRec => put_ack_packet(outgoing, conn, body, |body| Packet::PubRec(body)),
-        AckKind::PubComp => put_ack_packet(outgoing, conn, body, |body| Packet::PubComp(body)),
-        AckKind::Receipt => put_receipt(outgoing, conn, reason),
-        AckKind::Silent => {}
+        AckKind::Silent => return,
+        AckKind::Receipt => return put_receipt(outgoing, conn, reason),
+        AckKind::PubAck | AckKind::PubRec | AckKind::PubComp => {}
     }
+    let body = (ack.identifier, reason);
+    put_ack_packet(outgoing, conn, body, |body| match ack.kind {
+        AckKind::PubAck => Packet::PubAck(body),
+        AckKind::PubRec => Packet::PubRec(body),
+        _ => Packet::PubComp(body),
+    });
 }
 
 /// Appends a PUBREL that answers a PUBREC.

@@ -1,7 +1,5 @@
 //! Frames from a client.
 
-use std::borrow::Cow;
-
 use ringbus_protocols::mqtt::ReasonCode;
 use ringbus_protocols::stomp::{Command, Decoded, Frame, Limits, StompError, Version, heart_beat};
 
@@ -110,14 +108,17 @@ impl Shard {
         }
         match handled {
             Ok(flow) => flow,
-            Err(fault) => self.refuse_frame(id, &fault, frame.header("receipt")),
+            Err(fault) => {
+                let receipt = frame.header("receipt");
+                self.refuse_frame(id, &fault, receipt.as_deref())
+            }
         }
     }
 
     /// ERROR, and the end of the connection.
-    fn refuse_frame(&mut self, id: ConnId, fault: &Fault, receipt: Option<Cow<'_, str>>) -> Flow {
+    fn refuse_frame(&mut self, id: ConnId, fault: &Fault, receipt: Option<&str>) -> Flow {
         if let Some(conn) = self.connections.get_mut(id) {
-            put_error(&mut self.outgoing, conn, fault.words, receipt.as_deref());
+            put_error(&mut self.outgoing, conn, fault.words, receipt);
             let farewell = Farewell {
                 code: Some(close_code(fault.reason)),
                 words: fault.words,
