@@ -4,7 +4,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use ringbus::base::{Nanos, Socket};
+use ringbus::base::{Nanos, Scheme, Socket};
 use ringbus::io::sim::{Chance, Sim};
 use ringbus_protocols::mqtt::{
     Connect, Disconnect, Packet, PacketIdentifier, PacketType, PingReq, PropertiesBuf, Property,
@@ -13,6 +13,7 @@ use ringbus_protocols::mqtt::{
 };
 use ringbus_protocols::topic::TopicName;
 
+use super::web_end::WebEnd;
 use crate::model::{ConnectSpec, Leave, MessageId, Model, Options, Tick, payload};
 
 /// What a client is like; it stays so for the whole run.
@@ -34,6 +35,8 @@ pub struct Profile {
     pub window_bytes: usize,
     /// Of 100 chances to acknowledge, how many it lets pass.
     pub laziness_percent: u64,
+    /// What carries its packets.
+    pub scheme: Scheme,
 }
 
 /// A PUBLISH of QoS 1 or 2 until its handshake is over.
@@ -87,6 +90,8 @@ pub(super) enum Pending {
 /// The connection in use.
 pub(super) struct Link {
     pub(super) socket: Socket,
+    /// If packets travel in WebSocket messages.
+    pub(super) web: Option<WebEnd>,
     pub(super) buffer: Vec<u8>,
     pub(super) connected: bool,
     pub(super) last_sent: Nanos,
@@ -99,6 +104,15 @@ pub(super) struct Link {
     /// Packet identifiers the server has in use on this connection.
     pub(super) in_flight: BTreeSet<u16>,
     pub(super) disconnect: Option<ReasonCode>,
+}
+
+impl Link {
+    fn send(&mut self, sim: &mut Sim, bytes: &[u8]) {
+        match &mut self.web {
+            Some(web) => web.send(sim, bytes),
+            None => sim.send(self.socket, bytes),
+        }
+    }
 }
 
 /// One client.
@@ -209,11 +223,15 @@ impl Client {
         }
         self.held.clear();
         let will_id = model.connect_sent(self.at, spec.clone());
-        let socket = sim.connect(shard, self.profile.window_bytes);
+        let scheme = self.profile.scheme;
+        let socket = sim.connect_to(scheme, shard, self.profile.window_bytes);
+        let seed = u64::from(socket.unsigned_abs());
+        let web =
+            (scheme == Scheme::Ws).then(|| WebEnd::open(sim, socket, seed, "/mqtt", Some("mqtt")));
         let bytes = self.encode_connect(spec, will_id);
-        sim.send(socket, &bytes);
-        self.link = Some(Link {
+        let mut link = Link {
             socket,
+            web,
             buffer: Vec::new(),
             connected: false,
             last_sent: sim.now(),
@@ -224,7 +242,9 @@ impl Client {
             aliases_in: BTreeMap::new(),
             in_flight: BTreeSet::new(),
             disconnect: None,
-        });
+        };
+        link.send(sim, &bytes);
+        self.link = Some(link);
     }
 
     fn encode_connect(&self, spec: &ConnectSpec, will_id: Option<MessageId>) -> Vec<u8> {
@@ -284,7 +304,9 @@ impl Client {
 
     /// Leaves the connection.
     pub fn leave(&mut self, sim: &mut Sim, model: &mut Model, how: Leave) {
-        let Some(link) = self.link.take() else { return };
+        let Some(mut link) = self.link.take() else {
+            return;
+        };
         assert!(
             link.connected,
             "a CONNECT is decided before the client leaves"
@@ -300,7 +322,7 @@ impl Client {
                 };
                 let mut out = Vec::new();
                 Disconnect::new(reason).encode(self.profile.version, &mut out);
-                sim.send(link.socket, &out);
+                link.send(sim, &out);
                 sim.close(link.socket);
             }
             Leave::Close => sim.close(link.socket),
@@ -313,7 +335,7 @@ impl Client {
     pub(super) fn send(&mut self, sim: &mut Sim, model: &mut Model, bytes: &[u8]) {
         let link = self.link.as_mut().expect("only a connected client sends");
         link.last_sent = sim.now();
-        sim.send(link.socket, bytes);
+        link.send(sim, bytes);
         model.sent(self.at);
     }
 

@@ -9,6 +9,7 @@ mod receive;
 mod scene;
 mod stream;
 mod takeovers;
+mod web_end;
 mod world;
 
 pub use client::{Client, Profile, Publication};
@@ -18,4 +19,5 @@ pub use plan::Plan;
 pub use scene::{Actor, Scene, play, play_with};
 pub use stream::Stream;
 pub use takeovers::{Takeovers, take_over};
+pub use web_end::WebEnd;
 pub use world::{Report, World};

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use ringbus::base::Nanos;
+use ringbus::base::{Nanos, Scheme};
 use ringbus::config::PartitionLevels;
 use ringbus::io::sim::{Chance, Faults};
 use ringbus::pubsub::{Partitioner, RetainedQuota};
@@ -71,7 +71,12 @@ impl Plan {
             turn_max: Nanos(*chance.pick(&[2_000, 50_000, 1_000_000])),
         };
         let clients = usize::try_from(chance.range(6, 16)).expect("few");
-        let profiles = (0..clients).map(|_| profile(&mut chance)).collect();
+        let mut profiles: Vec<Profile> = (0..clients).map(|_| profile(&mut chance)).collect();
+        // Of its own, so that the rest of a seed does not depend on it.
+        let mut schemes = Chance::new(seed ^ 0x5C4E);
+        for profile in &mut profiles {
+            profile.scheme = *schemes.pick(&[Scheme::Mqtt, Scheme::Mqtt, Scheme::Ws]);
+        }
         Plan {
             seed,
             shards,
@@ -140,7 +145,10 @@ impl Plan {
             publish_rate: None,
             response_information: None,
             server_reference: None,
-            web: WebConfig::default(),
+            web: WebConfig {
+                compression: self.seed.is_multiple_of(2),
+                ..WebConfig::default()
+            },
             mechanisms: Vec::new(),
             pace_us_max: *chance.pick(&[0, 0, 20, 800]),
             sys_interval: Nanos::ZERO,
@@ -168,6 +176,7 @@ fn profile(chance: &mut Chance) -> Profile {
         topic_alias_maximum: *chance.pick(if v5 { &[0, 1, 5] } else { &[0, 0, 0] }),
         window_bytes: *chance.pick(&[100, 2_000, 65_536]),
         laziness_percent: *chance.pick(&[0, 10, 50, 90]),
+        scheme: Scheme::Mqtt,
     }
 }
 

@@ -19,7 +19,14 @@ impl Client {
             return;
         }
         let received = sim.receive(link.socket, max);
-        link.buffer.extend_from_slice(&received.bytes);
+        let bytes = match &mut link.web {
+            None => Ok(received.bytes),
+            Some(web) => web.receive(sim, &received.bytes),
+        };
+        match bytes {
+            Ok(bytes) => link.buffer.extend_from_slice(&bytes),
+            Err(why) => model.violation(format!("client {}: WebSocket: {why}", self.at)),
+        }
         let buffer = std::mem::take(&mut link.buffer);
         let used = self.take_packets(sim, model, &buffer);
         let Some(link) = &mut self.link else { return };
