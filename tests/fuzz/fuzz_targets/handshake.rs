@@ -5,9 +5,7 @@
 use libfuzzer_sys::fuzz_target;
 use ringbus_protocols::http::origin::{Origin, OriginList};
 use ringbus_protocols::http::{Head, HttpError, Request, parse_head, percent_decode, put_response};
-use ringbus_protocols::websocket::handshake::{
-    check, put_accepted, read_response, wants_upgrade,
-};
+use ringbus_protocols::websocket::handshake::{check, put_accepted, read_response, wants_upgrade};
 
 fuzz_target!(|bytes: &[u8]| {
     let _ = read_response(bytes, &[7; 16]);

@@ -14,7 +14,12 @@ const LIMITS: Limits = Limits {
 };
 
 fuzz_target!(|stream: &[u8]| {
-    let versions = [None, Some(Version::V1_0), Some(Version::V1_1), Some(Version::V1_2)];
+    let versions = [
+        None,
+        Some(Version::V1_0),
+        Some(Version::V1_1),
+        Some(Version::V1_2),
+    ];
     for version in versions {
         for decoder in [Decoder::default(), Decoder::client()] {
             assert_eq!(
@@ -81,7 +86,10 @@ fn check_frame(frame: &Frame<'_>, version: Option<Version>) {
     // The one more header is the length.
     let limits = Limits::new(usize::MAX);
     let mut decoder = decoder(frame.command);
-    let Ok(Decoded::Frame { frame: again, length }) = decoder.decode(&bytes, Some(version), &limits)
+    let Ok(Decoded::Frame {
+        frame: again,
+        length,
+    }) = decoder.decode(&bytes, Some(version), &limits)
     else {
         panic!("what was encoded does not decode: {}", bytes.escape_ascii());
     };
@@ -94,7 +102,9 @@ fn check_frame(frame: &Frame<'_>, version: Option<Version>) {
         Command::Connect | Command::Stomp | Command::Connected
     );
     let has_return = version == Version::V1_2 && !is_plain;
-    let expressible = headers.into_iter().filter(|(_, value)| has_return || !value.ends_with('\r'));
+    let expressible = headers
+        .into_iter()
+        .filter(|(_, value)| has_return || !value.ends_with('\r'));
     assert!(kept.eq(expressible));
 }
 
