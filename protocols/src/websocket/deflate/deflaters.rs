@@ -5,7 +5,8 @@ use flate2::{Compress, Compression, FlushCompress};
 use super::negotiate::{WINDOW_BITS_MAX, WINDOW_BITS_MIN};
 use super::{Agreed, TAIL};
 
-/// Little is gained above it, for much more time; measured.
+/// Measured with messages of devices: at 300 bytes all levels give a quarter or less of the size,
+/// and every other one takes 5 to 10 times as long. At 1 KiB, level 4 would give 18 % for 26 %.
 const LEVEL: u32 = 1;
 
 /// The compressors of a shard, each some 200 KiB, shared by its connections.
