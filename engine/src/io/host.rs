@@ -274,7 +274,10 @@ impl Host {
             }
             link.rest = Vec::new();
             link.paused = false;
-            if link.ended {
+            if !self.shard.knows(conn) {
+                // As in `received`: a socket that moves must not be asked for more here.
+                link.stage = Stage::Parting;
+            } else if link.ended {
                 self.ended(port, key);
             } else {
                 port.receive(key, link);

@@ -31,11 +31,16 @@ impl Shard {
     /// The owner has routed a message; a connection that is gone needs no acknowledgement, and its
     /// successor must not get it.
     pub(super) fn on_routed(&mut self, to: AckTo, outcome: Outcome) {
-        let Some(conn) = self.connections.get_mut(to.conn) else {
+        self.settle_ack(to.conn, to.sequence, outcome);
+    }
+
+    /// What the acknowledgement of that number waits for has happened.
+    pub(super) fn settle_ack(&mut self, id: ConnId, sequence: u32, outcome: Outcome) {
+        let Some(conn) = self.connections.get_mut(id) else {
             return;
         };
         conn.acks
-            .settle(to.sequence, |kind| routed_reason(kind, outcome));
+            .settle(sequence, |kind| routed_reason(kind, outcome));
         while let Some((ack, reason)) = conn.acks.pop_ready() {
             put_ack(&mut self.outgoing, conn, ack, reason);
         }

@@ -421,6 +421,7 @@ impl Shard {
         session_id: SessionId,
         local: Key,
     ) {
+        self.end_wait_for_retained(session_id);
         let Some(session) = self.sessions.get(session_id) else {
             return;
         };

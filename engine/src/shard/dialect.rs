@@ -78,9 +78,13 @@ impl Shard {
             }
             return Ok(Flow::Continue);
         }
-        // Also without a receipt: a Close frame waits until everything before it is routed.
+        // Also without a receipt: a Close frame waits until everything before it has come back.
         let sequence = conn.acks.push(ack);
-        let to = AckTo { conn: id, sequence };
+        let to = AckTo {
+            conn: id,
+            sequence,
+            behind_deliveries: true,
+        };
         self.outboxes
             .publish(topic.owner, message, None, topic.hash, Some(to));
         Ok(Flow::Continue)
@@ -97,6 +101,10 @@ impl Shard {
         let Some(conn) = self.connections.get_mut(id) else {
             return;
         };
+        // What comes before the answer to its request is not for it yet.
+        if !conn.web.as_ref().is_some_and(|web| web.is_open()) {
+            return;
+        }
         let message = &carried.message;
         let before = conn.queued_bytes();
         match conn.dialect {
@@ -130,6 +138,9 @@ pub(super) fn transmit(
     identifier: PacketIdentifier,
     delivery: &Delivery,
 ) -> bool {
+    if !conn.web.as_ref().is_some_and(|web| web.is_open()) {
+        return false;
+    }
     let message = delivery.stored.message();
     let payload = is_shared(&message).then(|| delivery.stored.payload());
     if conn.dialect == Dialect::Stomp {

@@ -211,7 +211,7 @@ impl Shard {
         let Some(socket) = conn.topic_socket() else {
             return false;
         };
-        if socket.takes_text {
+        if socket.takes_text || !conn.web.as_ref().is_some_and(|web| web.is_open()) {
             return false;
         }
         let frames = translation.frames_of(packets);

@@ -110,8 +110,12 @@ impl Shard {
         let outcome = self.route(&mut carried);
         if publish.ack != NO_ACK {
             let to = batch.acks[publish.ack as usize];
+            let class = match to.behind_deliveries {
+                true => Class::Deliver,
+                false => Class::Ack,
+            };
             self.outboxes
-                .control(from, Class::Ack, Mail::Routed { to, outcome });
+                .control(from, class, Mail::Routed { to, outcome });
         }
     }
 

@@ -71,7 +71,7 @@ pub enum Mail {
         /// The owner's key of the replay.
         replay: Key,
     },
-    /// Owner → home, ack class: the message was routed.
+    /// Owner → home, ack class, or deliver class if it says so: the message was routed.
     Routed {
         /// Whose acknowledgement waits for it.
         to: AckTo,
@@ -167,6 +167,8 @@ pub struct AckTo {
     pub conn: ConnId,
     /// The running number of the acknowledgement on that connection.
     pub sequence: u32,
+    /// Whether it is to come behind what the message delivers to its own shard.
+    pub behind_deliveries: bool,
 }
 
 /// A filter and the key by which its subscribers' home knows it.
@@ -187,6 +189,8 @@ pub struct ReplayStart {
     pub local: Key,
     /// The subscriber.
     pub session: SessionId,
+    /// Whether it waits to be told that nothing is retained.
+    pub awaits_end: bool,
 }
 
 /// A connection on its way to the home of its client identifier.

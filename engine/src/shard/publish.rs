@@ -324,7 +324,11 @@ impl Shard {
             return Ok(Flow::Gone);
         };
         let sequence = conn.acks.push(ack);
-        let to = AckTo { conn: id, sequence };
+        let to = AckTo {
+            conn: id,
+            sequence,
+            behind_deliveries: false,
+        };
         self.outboxes
             .publish(topic.owner, message, stored, topic.hash, Some(to));
         Ok(Flow::Continue)

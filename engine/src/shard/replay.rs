@@ -24,11 +24,13 @@ impl Shard {
         local: Key,
         session: SessionId,
     ) {
+        let awaits_end = self.awaits_retained(session);
         for owner in self.owners_of(filter) {
             let start = ReplayStart {
                 filter: filter.as_str().into(),
                 local,
                 session,
+                awaits_end,
             };
             if owner == self.id {
                 self.open_replay(self.id, start);
@@ -41,7 +43,7 @@ impl Shard {
 
     /// The owner's part: a new walk, to start this turn.
     pub(super) fn open_replay(&mut self, home: ShardId, start: ReplayStart) {
-        if self.partition.retained.is_empty() {
+        if self.partition.retained.is_empty() && !start.awaits_end {
             return;
         }
         let replay = Replay {
@@ -125,6 +127,7 @@ impl Shard {
         done: bool,
     ) {
         if done {
+            self.end_wait_for_retained(session_id);
             return;
         }
         let Some(session) = self.sessions.get_mut(session_id) else {

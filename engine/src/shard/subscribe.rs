@@ -9,7 +9,7 @@ use super::Shard;
 use super::connection::{Blocker, Flow};
 use super::explain::Answer;
 use super::filters::{PendingSubAck, Subscriber, SubscriptionOptions, Waiter};
-use super::message::{AckTo, Attach, Mail, Outcome};
+use super::message::{Attach, Mail, Outcome};
 use super::receive::Handled;
 use crate::base::{ConnId, Key, SessionId, ShardId};
 use crate::mailbox::Class;
@@ -233,8 +233,7 @@ impl Shard {
                 reasons,
             } => self.send_reasons(id, Answer::SubAck, identifier, &reasons),
             Waiter::Ack(sequence) => {
-                let to = AckTo { conn: id, sequence };
-                self.on_routed(to, Outcome::Matched);
+                self.settle_ack(id, sequence, Outcome::Matched);
             }
             Waiter::Upgrade => self.finish_upgrade(id),
         }

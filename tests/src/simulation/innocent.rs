@@ -1,12 +1,16 @@
 //! Any bytes on a connection of a whole broker, before and after CONNECT: no panic, no stall, and
 //! what another connection does goes on.
 
-use ringbus::base::{Nanos, Socket};
+use ringbus::base::{Nanos, Scheme, Socket};
 use ringbus::io::sim::{Chance, Faults, Sim};
 use ringbus_protocols::mqtt::{
     Connect, Packet, PacketIdentifier, PropertiesBuf, Publish, QoS, Subscribe, SubscribeFilter,
     Version,
 };
+
+use ringbus_protocols::websocket::Opcode;
+use ringbus_protocols::websocket::frame::put_masked;
+use ringbus_protocols::websocket::handshake::put_request;
 
 use super::plan::Plan;
 
@@ -23,6 +27,8 @@ pub fn innocent_goes_on(bytes: &[u8]) {
     };
     let mut plan = Plan::new(1);
     plan.shards = 2;
+    // Even: with compression.
+    plan.seed = 2;
     let faults = Faults {
         short_read_percent: u64::from(how & 0x40),
         short_write_percent: 0,
@@ -35,9 +41,19 @@ pub fn innocent_goes_on(bytes: &[u8]) {
     sim.send(innocent, &connect("innocent", Version::V5));
     sim.send(innocent, &subscribe());
     rest(&mut sim);
-    let other = sim.connect(usize::from(how & 1), 1 << 20);
-    if let Some(&version) = Version::ALL.get(usize::from(how >> 1 & 3)) {
-        sim.send(other, &connect("other", version));
+    let scheme = if how & 0x20 == 0 {
+        Scheme::Mqtt
+    } else {
+        Scheme::Ws
+    };
+    let other = sim.connect_to(scheme, usize::from(how & 1), 1 << 20);
+    match (scheme, usize::from(how >> 1 & 3)) {
+        (Scheme::Ws, role) => sim.send(other, &upgrade(role)),
+        (Scheme::Mqtt, version) => {
+            if let Some(&version) = Version::ALL.get(version) {
+                sim.send(other, &connect("other", version));
+            }
+        }
     }
     sim.send(other, bytes);
     rest(&mut sim);
@@ -49,6 +65,21 @@ pub fn innocent_goes_on(bytes: &[u8]) {
     sim.send(innocent, &message);
     rest(&mut sim);
     check(&mut sim, innocent);
+}
+
+/// The request of a WebSocket for MQTT, for STOMP or of a topic; or none.
+fn upgrade(role: usize) -> Vec<u8> {
+    let mut out = Vec::new();
+    let (target, subprotocol) = match role {
+        0 => return out,
+        1 => ("/", Some("mqtt")),
+        2 => ("/", Some("v12.stomp")),
+        _ => ("/innocent/topic?qos=1&last=1&text=1", None),
+    };
+    let key = b"sixteen bytes ok";
+    let extensions = Some("permessage-deflate; client_max_window_bits");
+    put_request(&mut out, "sim", target, key, subprotocol, extensions);
+    out
 }
 
 /// Both the acknowledgement and the message come, whatever else the stranger had published.
@@ -70,7 +101,23 @@ pub fn noise(seed: u64) -> Vec<u8> {
     let mut chance = Chance::new(seed);
     let mut out = vec![chance.draw().to_le_bytes()[0]];
     for _ in 0..chance.range(1, 6) {
-        match chance.below(4) {
+        match chance.below(7) {
+            4 => put_masked(&mut out, Opcode::Text, true, false, [7; 4], b"hello"),
+            5 => {
+                let packet = connect("other", Version::V5);
+                put_masked(
+                    &mut out,
+                    Opcode::Binary,
+                    chance.percent(50),
+                    false,
+                    [9; 4],
+                    &packet,
+                );
+            }
+            6 => {
+                let frame = b"CONNECT\naccept-version:1.2\n\n\0SEND\ndestination:a\n\nx\0";
+                put_masked(&mut out, Opcode::Text, true, false, [1; 4], frame);
+            }
             0 => out.extend(publish()),
             1 => out.extend(subscribe()),
             2 => out.extend(connect("other", *chance.pick(&Version::ALL))),

@@ -6,7 +6,7 @@ use ringbus::io::sim::{Chance, Sim};
 use ringbus_protocols::websocket::deflate::{Agreed, Inflater};
 use ringbus_protocols::websocket::frame::put_masked;
 use ringbus_protocols::websocket::handshake::{put_request, read_response};
-use ringbus_protocols::websocket::{Event, Kind, Limits, Mode, Opcode, Receiver, Role};
+use ringbus_protocols::websocket::{CloseCode, Event, Kind, Limits, Mode, Opcode, Receiver, Role};
 
 const KEY: &[u8; 16] = b"sixteen bytes ok";
 const LIMITS: Limits = Limits {
@@ -29,6 +29,8 @@ pub struct WebEnd {
     /// What waits for it.
     unsent: Vec<u8>,
     message: Vec<u8>,
+    /// The code of the broker's Close frame, once that has come.
+    pub closed_with: Option<Option<CloseCode>>,
     /// Whole messages, in [`Mode::Messages`].
     pub messages: Vec<(Kind, Vec<u8>)>,
 }
@@ -65,6 +67,7 @@ impl WebEnd {
             answer: Some(Vec::new()),
             unsent: Vec::new(),
             message: Vec::new(),
+            closed_with: None,
             messages: Vec::new(),
         }
     }
@@ -161,7 +164,8 @@ impl WebEnd {
                     self.put(&mut frames, Opcode::Pong, true, &payload);
                     self.send_frames(sim, frames);
                 }
-                Event::Pong | Event::Close(_) => {}
+                Event::Pong => {}
+                Event::Close(code) => self.closed_with = Some(code),
             }
         }
     }

@@ -12,6 +12,7 @@ mod group;
 mod groups;
 mod pacing;
 mod silence;
+mod sockets;
 mod takeovers;
 
 use std::fs;

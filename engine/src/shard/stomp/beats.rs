@@ -7,8 +7,8 @@ use crate::base::{ConnId, Nanos};
 use crate::shard::Shard;
 use crate::shard::fault::Fault;
 
-/// What the server offers and wants, in milliseconds.
-pub(super) const OFFERED: (u32, u32) = (10_000, 10_000);
+/// How often the server can send one, and how often it wants one, in milliseconds.
+pub(super) const OFFERED: (u32, u32) = (1_000, 10_000);
 
 /// When a beat is due, and when one must have come.
 #[derive(Debug, Default)]

@@ -8,6 +8,7 @@ use crate::base::ConnId;
 use crate::shard::Shard;
 
 const TEXT: (&str, &str) = ("Content-Type", "text/plain; charset=utf-8");
+const NOT_FOUND: &str = "there are / and /demo here, and WebSockets at every path\n";
 const METHODS: &str = "GET, HEAD, OPTIONS";
 
 impl Shard {
@@ -57,15 +58,19 @@ impl Shard {
 }
 
 fn put_page<'a>(out: &mut Vec<u8>, request: &Request<'_>, headers: &mut Vec<(&'a str, &'a str)>) {
-    let Some(page) = demo::find(request.path()) else {
-        headers.push(TEXT);
-        let words = b"there are / and /demo here, and WebSockets at every path\n";
-        return put_response(out, Status::NotFound, headers, words);
+    let (status, body) = match demo::find(request.path()) {
+        Some(page) => {
+            headers.push(("Content-Type", page.content_type));
+            headers.extend(demo::HEADERS);
+            (Status::Ok, page.body)
+        }
+        None => {
+            headers.push(TEXT);
+            (Status::NotFound, NOT_FOUND)
+        }
     };
-    headers.push(("Content-Type", page.content_type));
-    headers.extend(demo::HEADERS);
-    if request.method == "HEAD" {
-        return put_response_head(out, Status::Ok, headers, page.body.len());
+    match request.method {
+        "HEAD" => put_response_head(out, status, headers, body.len()),
+        _ => put_response(out, status, headers, body.as_bytes()),
     }
-    put_response(out, Status::Ok, headers, page.body.as_bytes());
 }

@@ -15,7 +15,7 @@ use super::{Stage, Waits, WebRole};
 use crate::base::{ConnId, Nanos, SessionId, ShardId};
 use crate::pubsub::Message;
 use crate::shard::Shard;
-use crate::shard::connection::{Dialect, Flow};
+use crate::shard::connection::{Connection, Dialect, Flow};
 use crate::shard::fault::Fault;
 use crate::shard::filters::Waiter;
 use crate::shard::receive::Handled;
@@ -32,6 +32,8 @@ pub(in crate::shard) struct TopicSocket {
     owner: ShardId,
     qos: QoS,
     retain: bool,
+    /// Whether nothing comes before the retained message.
+    opens_with_last: bool,
     /// Whether what is not marked, and is UTF-8, comes as text.
     pub(in crate::shard) takes_text: bool,
 }
@@ -55,6 +57,7 @@ impl Shard {
             topic: Arc::from(&*target.topic),
             qos: target.qos,
             retain: target.retain,
+            opens_with_last: target.last,
             takes_text: target.text,
         };
         let Some(conn) = self.connections.get_mut(id) else {
@@ -83,15 +86,34 @@ impl Shard {
                 false => RetainHandling::DoNotSend,
             },
         };
-        match self.subscribe_one(session, &wanted, 0).pending {
-            None => self.finish_upgrade(id),
-            Some(pending) => {
-                if let Some(conn) = self.connections.get_mut(id) {
-                    // Nothing is read meanwhile; the upgrade itself goes on by mail.
-                    conn.paused = true;
-                }
-                self.await_owners(id, Waiter::Upgrade, &[pending]);
-            }
+        let pending = self.subscribe_one(session, &wanted, 0).pending;
+        if pending.is_none() && !target.last {
+            return self.finish_upgrade(id);
+        }
+        if let Some(conn) = self.connections.get_mut(id) {
+            // Nothing is read meanwhile; the upgrade itself goes on by mail.
+            conn.paused = true;
+        }
+        // What is retained comes behind the owner's mark.
+        if !target.last {
+            self.await_owners(id, Waiter::Upgrade, pending.as_slice());
+        }
+    }
+
+    /// Whether a session's socket opens with the retained message.
+    pub(in crate::shard) fn awaits_retained(&self, session: SessionId) -> bool {
+        let conn = self.sessions.get(session).and_then(|held| held.conn);
+        let conn = conn.and_then(|id| self.connections.get(id));
+        let socket = conn.and_then(Connection::topic_socket);
+        socket.is_some_and(|socket| socket.opens_with_last)
+    }
+
+    /// The retained message is here, or there is none: if a socket waits for that, it opens.
+    pub(in crate::shard) fn end_wait_for_retained(&mut self, session: SessionId) {
+        if self.awaits_retained(session)
+            && let Some(id) = self.sessions.get(session).and_then(|held| held.conn)
+        {
+            self.finish_upgrade(id);
         }
     }
 
