@@ -1,31 +1,21 @@
 #!/usr/bin/env node
 // Drives a broker with mqtt.js: node mqttjs_client.js HOST PORT [4|5 ...]
 // Prints a line per check and exits 1 if one failed. Every wait is for an event, with a deadline.
+// With the port of a WebSocket listener in RINGBUS_WS_PORT, all checks run over WebSocket, then with
+// publishers there and the others on TCP, then the other way round.
 'use strict'
 
 const assert = require('node:assert/strict')
 const mqtt = require('mqtt')
+const { Queue } = require('./checks')
 
 const [host, port, ...versions] = process.argv.slice(2)
-const DEADLINE_MS = 20_000
-
-// Events that arrived and promises that wait for one.
-class Queue {
-  constructor () { this.items = []; this.waiting = [] }
-
-  put (item) {
-    const waiter = this.waiting.shift()
-    waiter ? waiter(item) : this.items.push(item)
-  }
-
-  get (what) {
-    if (this.items.length > 0) return Promise.resolve(this.items.shift())
-    return new Promise((resolve, reject) => {
-      const timer = setTimeout(() => reject(new Error(`no ${what} in time`)), DEADLINE_MS)
-      this.waiting.push(item => { clearTimeout(timer); resolve(item) })
-    })
-  }
-}
+const webSocketPort = process.env.RINGBUS_WS_PORT
+const publishes = clientId => /[p13579]$/.test(clientId)
+const WAYS = webSocketPort
+  ? { ws: () => true, 'ws to tcp': publishes, 'tcp to ws': clientId => !publishes(clientId) }
+  : { tcp: () => false }
+let overWebSocket
 
 class Client {
   constructor (version, clientId, options) {
@@ -33,7 +23,12 @@ class Client {
     this.disconnects = new Queue()
     this.closes = new Queue()
     this.js = mqtt.connect({
-      host, port, clientId, protocolVersion: version, reconnectPeriod: 0, ...options
+      ...(overWebSocket(clientId) ? { protocol: 'ws', port: webSocketPort, path: '/mqtt' } : { port }),
+      host,
+      clientId,
+      protocolVersion: version,
+      reconnectPeriod: 0,
+      ...options
     })
     this.js.on('message', (topic, payload, packet) => this.messages.put({ topic, payload, packet }))
     this.js.on('disconnect', packet => this.disconnects.put(packet))
@@ -255,13 +250,16 @@ const CHECKS = [
 async function main () {
   let failed = 0
   for (const version of versions.length > 0 ? versions.map(Number) : [4, 5]) {
-    for (const check of version === 5 ? [...CHECKS, v5PropertiesPass] : CHECKS) {
-      try {
-        await check(version, `js${check.name}${version}`)
-        console.log(`ok     mqtt.js ${version} ${check.name}`)
-      } catch (error) {
-        failed++
-        console.log(`FAILED mqtt.js ${version} ${check.name}: ${error.message}`)
+    for (const [way, isWebSocket] of Object.entries(WAYS)) {
+      overWebSocket = isWebSocket
+      for (const check of version === 5 ? [...CHECKS, v5PropertiesPass] : CHECKS) {
+        try {
+          await check(version, `js${check.name}${version}`)
+          console.log(`ok     mqtt.js ${version} ${way} ${check.name}`)
+        } catch (error) {
+          failed++
+          console.log(`FAILED mqtt.js ${version} ${way} ${check.name}: ${error.message}`)
+        }
       }
     }
   }

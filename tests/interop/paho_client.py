@@ -2,9 +2,13 @@
 """Drives a broker with paho-mqtt: paho_client.py HOST PORT [3.1|3.1.1|5 ...]
 
 Prints a line per check and exits 1 if one failed. Every wait is for an event, with a deadline.
+With the port of a WebSocket listener in RINGBUS_WS_PORT, all checks run over WebSocket, then with
+publishers there and the others on TCP, then the other way round.
 """
 
+import os
 import queue
+import re
 import socket
 import sys
 import time
@@ -17,6 +21,19 @@ from paho.mqtt.subscribeoptions import SubscribeOptions
 HOST, PORT = sys.argv[1], int(sys.argv[2])
 VERSIONS = {"3.1": mqtt.MQTTv31, "3.1.1": mqtt.MQTTv311, "5": mqtt.MQTTv5}
 DEADLINE_SECONDS = 20
+WS_PORT = os.environ.get("RINGBUS_WS_PORT")
+
+
+def publishes(client_id):
+    return re.search("[p13579]$", client_id) is not None
+
+
+WAYS = {
+    "ws": lambda client_id: True,
+    "ws to tcp": publishes,
+    "tcp to ws": lambda client_id: not publishes(client_id),
+} if WS_PORT else {"tcp": lambda client_id: False}
+over_websocket = WAYS["ws" if WS_PORT else "tcp"]
 
 
 class Client:
@@ -27,11 +44,14 @@ class Client:
         self.messages, self.acks, self.ends = queue.Queue(), queue.Queue(), queue.Queue()
         connected = queue.Queue()
         extra = {} if self.v5 else {"clean_session": clean}
+        websocket = over_websocket(client_id)
+        port = int(WS_PORT) if websocket else PORT
         self.paho = mqtt.Client(
             mqtt.CallbackAPIVersion.VERSION2,
             client_id=client_id,
             protocol=version,
             reconnect_on_failure=False,
+            transport="websockets" if websocket else "tcp",
             **extra,
         )
         self.paho.max_inflight_messages_set(1000)
@@ -45,9 +65,9 @@ class Client:
         if self.v5:
             properties = Properties(PacketTypes.CONNECT)
             properties.SessionExpiryInterval = expiry
-            self.paho.connect(HOST, PORT, keep_alive, clean_start=clean, properties=properties)
+            self.paho.connect(HOST, port, keep_alive, clean_start=clean, properties=properties)
         else:
-            self.paho.connect(HOST, PORT, keep_alive)
+            self.paho.connect(HOST, port, keep_alive)
         self.paho.loop_start()
         flags, reason = connected.get(timeout=DEADLINE_SECONDS)
         assert not reason.is_failure, f"refused: {reason}"
@@ -83,8 +103,11 @@ class Client:
     def cut(self):
         """Ends the network connection without DISCONNECT."""
         self.paho.loop_stop()
-        self.paho.socket().shutdown(socket.SHUT_RDWR)
-        self.paho.socket().close()
+        transport = self.paho.socket()
+        # What paho wraps for WebSocket, whose close would be polite.
+        transport = getattr(transport, "_socket", transport)
+        transport.shutdown(socket.SHUT_RDWR)
+        transport.close()
 
 
 def qos_both_ways(version, name):
@@ -313,17 +336,19 @@ V5_CHECKS = [v5_properties_pass, v5_no_local_and_retain_as_published]
 
 
 def main():
+    global over_websocket
     failed = 0
     for label in sys.argv[3:] or VERSIONS:
-        v5 = label == "5"
-        for check in CHECKS + (V5_CHECKS if v5 else []):
-            name = f"{check.__name__[:9]}{label[0]}{len(label)}"
-            try:
-                check(VERSIONS[label], name)
-                print(f"ok     paho {label} {check.__name__}", flush=True)
-            except Exception as error:  # noqa: BLE001: every failure is a line, and the rest still runs
-                failed += 1
-                print(f"FAILED paho {label} {check.__name__}: {error!r}", flush=True)
+        checks = CHECKS + (V5_CHECKS if label == "5" else [])
+        for way, over_websocket in WAYS.items():
+            for check in checks:
+                name = f"{check.__name__[:9]}{label[0]}{len(label)}"
+                try:
+                    check(VERSIONS[label], name)
+                    print(f"ok     paho {label} {way} {check.__name__}", flush=True)
+                except Exception as error:  # noqa: BLE001: a failure is a line, and the rest still runs
+                    failed += 1
+                    print(f"FAILED paho {label} {way} {check.__name__}: {error!r}", flush=True)
     sys.exit(1 if failed else 0)
 
 
