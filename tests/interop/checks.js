@@ -21,8 +21,8 @@ class Queue {
   }
 }
 
-// Runs functions by their names, and exits 1 if one failed.
-async function run (label, checks) {
+// Runs functions by their names, then what cleans up, and exits 1 if one failed.
+async function run (label, checks, cleanUp = () => {}) {
   let failed = 0
   for (const check of checks) {
     try {
@@ -33,6 +33,7 @@ async function run (label, checks) {
       console.log(`FAILED ${label} ${check.name}: ${error.stack}`)
     }
   }
+  await cleanUp()
   process.exit(failed > 0 ? 1 : 0)
 }
 

@@ -27,6 +27,7 @@ const SHARDS_DEFAULT: u16 = 2;
 pub struct Broker {
     child: Child,
     address: SocketAddr,
+    web_socket: Option<SocketAddr>,
     shards: u16,
     output: Arc<Output>,
 }
@@ -57,10 +58,26 @@ impl Broker {
 
     /// As [`Broker::start_with`], with a last word on the command.
     pub fn start_prepared(flags: &[&str], prepare: impl FnOnce(&mut Command)) -> Broker {
+        Broker::launch(&["mqtt://127.0.0.1:0"], flags, prepare)
+    }
+
+    /// As [`Broker::start_with`], with a WebSocket listener on a free port, too.
+    pub fn start_web_socket(flags: &[&str]) -> Broker {
+        Broker::launch(&["mqtt://127.0.0.1:0", "ws://127.0.0.1:0"], flags, |_| {})
+    }
+
+    /// As [`Broker::start_web_socket`], on the ports that another had.
+    pub fn start_again(mqtt: SocketAddr, web_socket: SocketAddr, flags: &[&str]) -> Broker {
+        let listeners = [format!("mqtt://{mqtt}"), format!("ws://{web_socket}")];
+        Broker::launch(&listeners.each_ref().map(String::as_str), flags, |_| {})
+    }
+
+    fn launch(listeners: &[&str], flags: &[&str], prepare: impl FnOnce(&mut Command)) -> Broker {
         let shards = shards_of(flags);
         let mut command = Command::new(program());
         command
-            .args(["serve", "--listen", "mqtt://127.0.0.1:0"])
+            .arg("serve")
+            .args(listeners.iter().flat_map(|url| ["--listen", url]))
             .args(["--log-format", "text", "--log-level", "info"])
             .args(["--shards", &shards.to_string()])
             // Counters are those of what a test does, unless it asks for more.
@@ -76,12 +93,13 @@ impl Broker {
         let output = Arc::new(Output::default());
         output.collect(child.stdout.take().expect("stdout is piped"));
         output.collect(child.stderr.take().expect("stderr is piped"));
-        let listening = output.wait_line("listening on mqtt://");
-        let address = address_of(&listening);
         output.wait_line("ready in ");
+        let address = output.listener("mqtt://").expect("it listens for MQTT");
+        let web_socket = output.listener("ws://");
         Broker {
             child,
             address,
+            web_socket,
             shards,
             output,
         }
@@ -90,6 +108,14 @@ impl Broker {
     /// Where it accepts MQTT.
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Where it accepts WebSockets.
+    ///
+    /// # Panics
+    /// If it was started without such a listener.
+    pub fn web_socket_address(&self) -> SocketAddr {
+        self.web_socket.expect("a ws:// listener")
     }
 
     /// How many shards it runs.
@@ -287,16 +313,6 @@ fn shards_of(flags: &[&str]) -> u16 {
     })
 }
 
-fn address_of(line: &str) -> SocketAddr {
-    let url = line
-        .split("mqtt://")
-        .nth(1)
-        .unwrap_or_else(|| panic!("no URL in {line:?}"));
-    let host = url.split_whitespace().next().unwrap_or(url);
-    host.parse()
-        .unwrap_or_else(|error| panic!("no address in {line:?}: {error}"))
-}
-
 /// Reads `… shard 0: turns=1 received=2 …`.
 fn shard_counters(line: &str) -> Option<ShardCounters> {
     let (head, tail) = line.split_once(": turns=")?;
@@ -357,6 +373,17 @@ impl Output {
                 .expect("no panic while locked")
                 .0;
         }
+    }
+
+    /// The address of the first listener with this scheme that the banner names.
+    fn listener(&self, scheme: &str) -> Option<SocketAddr> {
+        let state = self.lock();
+        let start = format!("listening on {scheme}");
+        let url = |line: &String| line.split_once(&start).map(|(_, rest)| rest.to_owned());
+        let rest = state.lines.iter().find_map(url)?;
+        let host = rest.split_whitespace().next().unwrap_or(&rest);
+        let address = host.parse();
+        Some(address.unwrap_or_else(|error| panic!("no address in {rest:?}: {error}")))
     }
 
     fn wait_end(&self) -> Vec<String> {

@@ -82,15 +82,7 @@ fn a_dashboard_shows_what_a_sensor_reads() {
 #[ignore = "needs mosquitto_pub and mosquitto_sub, which tests/run installs"]
 fn a_room_hears_what_everyone_says() {
     let broker = Broker::start();
-    // What a room keeps for those who enter tells that they are in.
-    let welcome = ["-r", "-t", "chat/room", "-m", "welcome", "-h"];
-    let (host, port) = (broker.address().ip(), broker.address().port());
-    let sent = Command::new("mosquitto_pub")
-        .args(welcome)
-        .args([host.to_string(), "-p".to_owned(), port.to_string()])
-        .status()
-        .expect("tests/run installs it");
-    assert!(sent.success(), "{sent}");
+    welcome(&broker);
     let mut people =
         ["ann", "bob"].map(|name| Example::start("bash", "chat.sh", &[name], broker.address()));
     for one in &mut people {
@@ -104,4 +96,44 @@ fn a_room_hears_what_everyone_says() {
     }
     people.into_iter().for_each(Example::finish);
     broker.stop();
+}
+
+#[test]
+#[ignore = "needs mosquitto_pub, ws and websocket-client, which tests/run installs"]
+fn a_room_of_sockets_and_mqtt_clients() {
+    let broker = Broker::start_web_socket(&[]);
+    welcome(&broker);
+    let sockets = broker.web_socket_address();
+    let mut ann = Example::start("bash", "chat.sh", &["ann"], broker.address());
+    let mut bob = Example::start("node", "room.js", &["bob"], sockets);
+    for one in [&mut ann, &mut bob] {
+        assert_eq!(one.line(), "welcome");
+    }
+    bob.say("tea?");
+    for one in [&mut ann, &mut bob] {
+        assert_eq!(one.line(), "bob: tea?");
+    }
+    let python = root().join("target/tools/venv/bin/python");
+    let python = python.to_str().expect("a path in UTF-8");
+    let mut guest = Example::start(python, "room.py", &["who is here?"], sockets);
+    for one in [&mut ann, &mut bob] {
+        assert_eq!(one.line(), "who is here?");
+    }
+    ann.say("me");
+    for one in [&mut ann, &mut bob, &mut guest] {
+        assert_eq!(one.line(), "ann: me");
+    }
+    [ann, bob, guest].into_iter().for_each(Example::finish);
+    broker.stop();
+}
+
+/// What a room keeps for those who enter tells that they are in.
+fn welcome(broker: &Broker) {
+    let (host, port) = (broker.address().ip(), broker.address().port());
+    let sent = Command::new("mosquitto_pub")
+        .args(["-r", "-t", "chat/room", "-m", "welcome", "-h"])
+        .args([host.to_string(), "-p".to_owned(), port.to_string()])
+        .status()
+        .expect("tests/run installs it");
+    assert!(sent.success(), "{sent}");
 }

@@ -4,6 +4,8 @@
 
 mod examples;
 mod rumqttc_client;
+mod tungstenite_client;
+mod web_socket;
 
 use ringbus_tests::broker::Broker;
 use ringbus_tests::proxy::{Fate, Proxy};
@@ -45,9 +47,15 @@ fn root() -> PathBuf {
 }
 
 fn script(program: PathBuf, name: &str, broker: SocketAddr) -> Command {
+    let mut command = tool(program, name);
+    command.args([broker.ip().to_string(), broker.port().to_string()]);
+    command
+}
+
+/// A script of `tests/interop`, without arguments yet.
+fn tool(program: PathBuf, name: &str) -> Command {
     let mut command = Command::new(program);
     command.arg(root().join("tests/interop").join(name));
-    command.args([broker.ip().to_string(), broker.port().to_string()]);
     command.env("NODE_PATH", root().join("target/tools/node/node_modules"));
     command
 }

@@ -281,10 +281,13 @@ class Client {
   }
 
   unsubscribe (filter) {
-    const { bad } = this.filters.get(filter)
-    this.filters.delete(filter)
-    if (this.isUp && !bad) this.send(PACKET.UNSUBSCRIBE << 4 | 2, u16(this.expect(() => {})), [0], string(filter))
-    this.page.filters(this.filters)
+    const asked = this.filters.get(filter)
+    const remove = () => {
+      if (this.filters.get(filter) === asked) this.filters.delete(filter)
+      this.page.filters(this.filters)
+    }
+    if (!this.isUp || asked.bad) return remove()
+    this.send(PACKET.UNSUBSCRIBE << 4 | 2, u16(this.expect(remove, remove)), [0], string(filter))
   }
 
   publish ({ topic, text, qos, retain }, outcome) {
@@ -387,10 +390,10 @@ class Client {
   }
 
   sendSubscribe (filter) {
+    const asked = this.filters.get(filter)
     const identifier = this.expect((code, text) => {
-      if (!this.filters.has(filter)) return
-      const bad = code >= 0x80
-      this.filters.set(filter, { bad, note: bad ? ` ${reasonText(code, text)}` : '' })
+      asked.bad = code >= 0x80
+      asked.note = asked.bad ? ` ${reasonText(code, text)}` : ''
       this.page.filters(this.filters)
     })
     this.send(PACKET.SUBSCRIBE << 4 | 2, u16(identifier), [0], string(filter), [1])
