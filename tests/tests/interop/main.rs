@@ -4,6 +4,7 @@
 
 mod examples;
 mod rumqttc_client;
+mod slow_clients;
 mod tungstenite_client;
 mod web_socket;
 
