@@ -2,7 +2,8 @@
 // Drives a broker with mqtt.js: node mqttjs_client.js HOST PORT [4|5 ...]
 // Prints a line per check and exits 1 if one failed. Every wait is for an event, with a deadline.
 // With the port of a WebSocket listener in RINGBUS_WS_PORT, all checks run over WebSocket, then with
-// publishers there and the others on TCP, then the other way round.
+// publishers there and the others on TCP, then the other way round; RINGBUS_WS_ONLY=1 leaves the
+// mixed ones out.
 'use strict'
 
 const assert = require('node:assert/strict')
@@ -15,6 +16,7 @@ const publishes = clientId => /[p13579]$/.test(clientId)
 const WAYS = webSocketPort
   ? { ws: () => true, 'ws to tcp': publishes, 'tcp to ws': clientId => !publishes(clientId) }
   : { tcp: () => false }
+if (process.env.RINGBUS_WS_ONLY) for (const way in WAYS) if (way !== 'ws') delete WAYS[way]
 let overWebSocket
 
 class Client {

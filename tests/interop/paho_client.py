@@ -3,7 +3,8 @@
 
 Prints a line per check and exits 1 if one failed. Every wait is for an event, with a deadline.
 With the port of a WebSocket listener in RINGBUS_WS_PORT, all checks run over WebSocket, then with
-publishers there and the others on TCP, then the other way round.
+publishers there and the others on TCP, then the other way round; RINGBUS_WS_ONLY=1 leaves the
+mixed ones out.
 """
 
 import os
@@ -33,6 +34,8 @@ WAYS = {
     "ws to tcp": publishes,
     "tcp to ws": lambda client_id: not publishes(client_id),
 } if WS_PORT else {"tcp": lambda client_id: False}
+if os.environ.get("RINGBUS_WS_ONLY"):
+    WAYS = {"ws": WAYS["ws"]}
 over_websocket = WAYS["ws" if WS_PORT else "tcp"]
 
 

@@ -19,7 +19,7 @@ const TEXT: &[u8] = &[0x01, 1];
 struct Socket(WebSocket<TcpStream>);
 
 impl Socket {
-    fn open(broker: SocketAddr, path: &str, subprotocol: Option<&str>) -> Socket {
+    fn open(broker: SocketAddr, path: &str, subprotocol: Option<&'static str>) -> Socket {
         Socket::ask(broker, path, subprotocol).unwrap_or_else(|error| panic!("{path}: {error}"))
     }
 

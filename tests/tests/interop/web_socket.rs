@@ -17,7 +17,7 @@ fn ask(flags: &[&str], client: impl Fn(SocketAddr, SocketAddr) -> Command) {
     let broker = Broker::start_web_socket(flags);
     let dribble = Proxy::start(broker.web_socket_address(), 1, |_| Fate::Dribble);
     let mut client = client(broker.address(), dribble.address());
-    client.env("RINGBUS_LARGE_BYTES", "100000");
+    client.envs([("RINGBUS_LARGE_BYTES", "100000"), ("RINGBUS_WS_ONLY", "1")]);
     run(client);
     broker.stop().assert_mail_crossed();
 }
@@ -52,6 +52,7 @@ fn mqtt_js_over_web_socket() {
 fn paho_over_web_socket() {
     ask(&[], |mqtt, web_socket| {
         let mut command = script(python(), "paho_client.py", mqtt);
+        command.args(["3.1.1", "5"]);
         command.env("RINGBUS_WS_PORT", web_socket.port().to_string());
         command
     });
