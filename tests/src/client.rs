@@ -110,6 +110,11 @@ impl<W: Wire> Client<W> {
         }
     }
 
+    /// What carries the bytes, for what this client does not do.
+    pub fn wire(&mut self) -> &mut W {
+        &mut self.wire
+    }
+
     /// Waits for a successful CONNACK and reads something of it.
     pub fn connected<T>(&mut self, read: impl FnOnce(ConnAck<'_>) -> T) -> T {
         let received = self.receive();

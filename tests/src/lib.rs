@@ -15,3 +15,4 @@ pub mod session_client;
 pub mod simulation;
 pub mod sources;
 pub mod takeover;
+pub mod web;
