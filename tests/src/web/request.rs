@@ -172,7 +172,8 @@ pub fn read_response(stream: &mut TcpStream, is_head: bool) -> Response {
         if let Some((mut response, length)) = Response::decode(&bytes) {
             let said = response.header("content-length").map(str::parse);
             let said = said.map(|said| said.expect("a number"));
-            let said = if is_head { Some(0) } else { said };
+            let has_no_body = is_head || response.status == 204;
+            let said = if has_no_body { Some(0) } else { said };
             if said.is_some_and(|said: usize| bytes.len() >= length + said) {
                 response.body = bytes.split_off(length);
                 let body = response.body.len();

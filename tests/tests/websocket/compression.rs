@@ -162,7 +162,7 @@ fn rfc7692_6_compressed_and_other_messages_alternate() {
             if number % 3 == 0 {
                 client.echo(TEXT, &message);
             } else {
-                let frames = client.compressed(TEXT, &message, 40);
+                let frames = client.compressed(TEXT, &message, 3);
                 client.send(&frames[0]);
                 client.send(&Frame::new(PING, "inside"));
                 client.send_all(&frames[1..]);

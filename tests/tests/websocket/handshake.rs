@@ -168,7 +168,7 @@ fn rfc6455_4_2_1_only_get_of_http_1_1_opens_a_websocket() {
         ("GET ", "get ", &[400, 405]),
         ("HTTP/1.1", "HTTP/1.0", &[400, 426, 505]),
         ("HTTP/1.1", "HTTP/2.0", &[400, 505]),
-        ("HTTP/1.1", "HTP/1.1", &[400]),
+        ("HTTP/1.1", "HTP/1.1", &[400, 505]),
     ] {
         let mut stream = web_stream(&broker);
         let bytes = text.replacen(from, to, 1);

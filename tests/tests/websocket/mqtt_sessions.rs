@@ -4,7 +4,8 @@ use crate::shared;
 use ringbus_protocols::mqtt::{QoS, SubscribeFilter, Version};
 use ringbus_tests::broker::Broker;
 use ringbus_tests::client::{Client, Hello};
-use ringbus_tests::web::{BINARY, Frame, MqttWire, PING, Request, WebClient};
+use ringbus_tests::web::{BINARY, Frame, MqttWire, PING, Request, WebClient, web_stream};
+use std::io::Write;
 
 const BOTH: [Version; 2] = [Version::V3_1_1, Version::V5];
 const CLIENTS: usize = 100;
@@ -115,6 +116,64 @@ fn a_connection_goes_home_with_all_it_sent_2_shards() {
 #[test]
 fn a_connection_goes_home_with_all_it_sent_4_shards() {
     hand_off("4");
+}
+
+/// What the broker says before it gives a connection away, a 101 or a Pong, may still be on its way
+/// out when the CONNECT is here.
+fn hand_off_while_sending(shards: &str) {
+    let broker = Broker::start_web(&["--shards", shards]);
+    // Many at a time, so that one turn of a shard has several of them.
+    std::thread::scope(|scope| {
+        for thread in 0..8 {
+            let broker = &broker;
+            scope.spawn(move || hurry_home(broker, thread));
+        }
+    });
+    broker.stop();
+}
+
+fn hurry_home(broker: &Broker, thread: usize) {
+    for number in 0..CLIENTS {
+        let name = format!("early-{thread}-{number}");
+        let connect = Hello::new(Version::V5, &name).encode();
+        let request = Request::upgrade("/").subprotocols("mqtt");
+        let mut bytes = request.encode();
+        let mut pings = Vec::new();
+        Frame::new(PING, "early").encode(Some([1, 2, 3, 4]), &mut pings);
+        if number % 2 == 0 {
+            bytes.extend_from_slice(&pings);
+        }
+        Frame::new(BINARY, &connect).encode(Some([5, 6, 7, 8]), &mut bytes);
+        let mut stream = web_stream(broker);
+        stream.write_all(&bytes).expect("it is open");
+        let mut web = WebClient::accepted(stream, &request);
+        if number % 2 == 0 {
+            web.expect_pong("early");
+        }
+        let mut client = Client::over(MqttWire::over(web), Version::V5);
+        client.connected(|_| ());
+        client.ping();
+        client.disconnect();
+        // Pongs until the end.
+        let mut web = MqttWire::open(broker, "mqtt");
+        let mut frames = vec![Frame::new(PING, "between"); 50];
+        frames.push(Frame::new(BINARY, &connect));
+        web.web().send_all(&frames);
+        let mut client = Client::over(web, Version::V5);
+        client.connected(|_| ());
+        client.ping();
+        client.disconnect();
+    }
+}
+
+#[test]
+fn a_connection_goes_home_while_it_is_sent_to_2_shards() {
+    hand_off_while_sending("2");
+}
+
+#[test]
+fn a_connection_goes_home_while_it_is_sent_to_4_shards() {
+    hand_off_while_sending("4");
 }
 
 /// Byte by byte, so that the last byte of CONNECT is the last that came.
