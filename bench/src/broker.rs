@@ -35,6 +35,8 @@ pub struct OwnBroker {
     pub shards: Option<u16>,
     /// CPUs it may use; empty: all
     pub cpus: Vec<usize>,
+    /// What is spoken to it: MQTT, or something in WebSockets
+    pub protocol: Protocol,
     /// More arguments of `serve`
     pub arguments: Vec<String>,
 }
@@ -78,6 +80,7 @@ impl Broker {
         let broker = match &start.url {
             Some(url) => Self::running(url, start)?,
             None => Self::start(&OwnBroker {
+                protocol: own_protocol(start.proto)?,
                 binary: start
                     .broker_binary
                     .clone()
@@ -115,10 +118,11 @@ impl Broker {
         })
     }
 
-    /// Starts an own broker on a free loopback port and waits until it listens.
+    /// Starts an own broker on free loopback ports and waits until it listens.
     pub fn start(own: &OwnBroker) -> io::Result<Self> {
         let mut command = Command::new(&own.binary);
-        command.args(["serve", "--listen", "mqtt://127.0.0.1:0", "--io", &own.io]);
+        command.args(["serve", "--listen", "mqtt://127.0.0.1:0"]);
+        command.args(["--listen", "ws://127.0.0.1:0", "--io", &own.io]);
         if let Some(shards) = own.shards {
             command.args(["--shards", &shards.to_string()]);
         }
@@ -137,13 +141,19 @@ impl Broker {
         let (sender, output) = mpsc::channel();
         forward(child.stdout.take().expect("piped above"), sender.clone());
         forward(child.stderr.take().expect("piped above"), sender);
+        let protocol = own.protocol;
+        let scheme = if is_in_websockets(protocol) {
+            "ws"
+        } else {
+            "mqtt"
+        };
         let mut own = Own { child, output };
-        let port = own.wait_for_port()?;
+        let port = own.wait_for_port(scheme)?;
         let pid = i32::try_from(own.child.id()).expect("a pid fits");
         Ok(Self {
             route: Route {
                 endpoint: Endpoint::Tcp("127.0.0.1".into(), port),
-                protocol: Protocol::Mqtt,
+                protocol,
                 version: Version::V3_1_1,
             },
             usage: Some(Usage::of(pid)?),
@@ -164,10 +174,12 @@ impl Broker {
 }
 
 impl Own {
-    fn wait_for_port(&mut self) -> io::Result<u16> {
+    /// The port of the listener with this scheme, from the banner.
+    fn wait_for_port(&mut self, scheme: &str) -> io::Result<u16> {
+        let listener = format!("listening on {scheme}://127.0.0.1:");
         let mut said = Vec::new();
         while let Ok(line) = self.output.recv_timeout(START_TIMEOUT) {
-            if let Some(port) = line.split("mqtt://127.0.0.1:").nth(1) {
+            if let Some(port) = line.split(&listener).nth(1) {
                 let digits = port
                     .split(|c: char| !c.is_ascii_digit())
                     .next()
@@ -246,7 +258,22 @@ impl ShardSums {
     }
 }
 
-/// Protocol and endpoint of `mqtt://host:port`, `nats://…`, `resp://…`, `redis://…` or
+/// What is spoken to an own broker.
+fn own_protocol(wanted: Option<Protocol>) -> io::Result<Protocol> {
+    match wanted.unwrap_or_default() {
+        Protocol::Nats | Protocol::Resp => Err(io::Error::new(
+            io::ErrorKind::InvalidInput,
+            "--proto nats and --proto resp need --url: this broker does not speak them",
+        )),
+        own => Ok(own),
+    }
+}
+
+fn is_in_websockets(protocol: Protocol) -> bool {
+    matches!(protocol, Protocol::Ws | Protocol::Topic)
+}
+
+/// Protocol and endpoint of `mqtt://host:port`, `ws://…`, `nats://…`, `resp://…`, `redis://…` or
 /// `unix:PATH`.
 pub fn parse_url(url: &str) -> Result<(Protocol, Endpoint), String> {
     if let Some(path) = url.strip_prefix("unix:") {
@@ -256,11 +283,12 @@ pub fn parse_url(url: &str) -> Result<(Protocol, Endpoint), String> {
     let (scheme, rest) = url.split_once("://").unwrap_or(("mqtt", url));
     let (protocol, default_port) = match scheme {
         "mqtt" | "tcp" => (Protocol::Mqtt, 1883),
+        "ws" => (Protocol::Ws, 8000),
         "nats" => (Protocol::Nats, 4222),
         "resp" | "redis" => (Protocol::Resp, 6379),
         _ => {
             return Err(format!(
-                "cannot speak {scheme}: try mqtt://, nats://, resp:// or unix:"
+                "cannot speak {scheme}: try mqtt://, ws://, nats://, resp:// or unix:"
             ));
         }
     };
@@ -305,6 +333,10 @@ mod tests {
             (Protocol::Nats, tcp("h", 4222))
         );
         assert_eq!(
+            parse_url("ws://h/mqtt").unwrap(),
+            (Protocol::Ws, tcp("h", 8000))
+        );
+        assert_eq!(
             parse_url("redis://h:7/0").unwrap(),
             (Protocol::Resp, tcp("h", 7))
         );
@@ -318,6 +350,13 @@ mod tests {
         assert!(parse_url("http://h").is_err());
         assert!(parse_url("mqtt://h:port").is_err());
         assert!(parse_url("mqtt://").is_err());
+    }
+
+    #[test]
+    fn an_own_broker_speaks_what_ringbus_speaks() {
+        assert_eq!(own_protocol(None).unwrap(), Protocol::Mqtt);
+        assert_eq!(own_protocol(Some(Protocol::Ws)).unwrap(), Protocol::Ws);
+        assert!(own_protocol(Some(Protocol::Nats)).is_err());
     }
 
     #[test]

@@ -5,7 +5,7 @@ use crate::cli::{
     BacklogArgs, BenchArgs, BenchKind, ConnectArgs, LatencyArgs, LimitArgs, LoadArgs, Protocol,
 };
 use crate::generator::{
-    Backlog, Kind, Load, Pacing, STAMP_BYTES, drain_backlog, open_and_hold, run,
+    Backlog, Idle, Kind, Load, Pacing, STAMP_BYTES, drain_backlog, open_and_hold, run,
 };
 use crate::limit::{self, MESSAGE_BYTES};
 use crate::report::{BacklogReport, ConnectReport, LoadReport, Mail};
@@ -154,9 +154,7 @@ fn run_and_report(
     json: bool,
 ) -> Result<ExitCode, Failure> {
     let broker = Broker::from_flags(start)?;
-    if broker.route.protocol != Protocol::Mqtt && load.qos > 0 {
-        return Err(Failure::Usage("--qos above 0 needs MQTT".into()));
-    }
+    load.fits(broker.route.protocol)?;
     let clock = broker.usage.map(|usage| usage.clock());
     let started = sys::now();
     let outcome = run(load, &broker.route, clock)?;
@@ -177,18 +175,26 @@ fn connect_command(args: &ConnectArgs) -> Result<ExitCode, Failure> {
             "--connections and --parallel must be at least 1".into(),
         ));
     }
-    let hold = nanoseconds("--hold", args.hold)?;
-    let broker = Broker::from_flags(&args.start)?;
-    if broker.route.protocol != Protocol::Mqtt {
-        return Err(Failure::Usage("bench connect needs MQTT".into()));
+    let idle = Idle {
+        connections: args.connections,
+        parallel: args.parallel,
+        hold: nanoseconds("--hold", args.hold)?,
+        compress: args.compress,
+    };
+    let mut start = args.start.clone();
+    if args.compress {
+        start.serve_arg.push("--ws-compression".into());
     }
-    let outcome = open_and_hold(
-        args.connections,
-        args.parallel,
-        hold,
-        &broker.route,
-        broker.usage,
-    )?;
+    let broker = Broker::from_flags(&start)?;
+    let protocol = broker.route.protocol;
+    if matches!(protocol, Protocol::Nats | Protocol::Resp) {
+        let words = "bench connect needs MQTT or WebSockets";
+        return Err(Failure::Usage(words.into()));
+    }
+    if args.compress && protocol != Protocol::Topic {
+        return Err(Failure::Usage("--compress needs --proto topic".into()));
+    }
+    let outcome = open_and_hold(&idle, &broker.route, broker.usage)?;
     broker.stop();
     print(&ConnectReport::new(&outcome), args.json)?;
     Ok(ExitCode::SUCCESS)
@@ -207,7 +213,7 @@ fn backlog_command(args: &BacklogArgs) -> Result<ExitCode, Failure> {
     };
     let broker = Broker::from_flags(&args.start)?;
     if broker.route.protocol != Protocol::Mqtt {
-        return Err(Failure::Usage("bench backlog needs MQTT".into()));
+        return Err(Failure::Usage("bench backlog needs MQTT over TCP".into()));
     }
     let outcome = drain_backlog(&backlog, &broker.route)?;
     broker.stop();

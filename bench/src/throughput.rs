@@ -1,6 +1,7 @@
 //! One number for the criterion bench: messages a second through a broker process.
 
 use crate::broker::{Broker, OwnBroker};
+use crate::cli::Protocol;
 use crate::generator::{Kind, Load, Pacing, run};
 use std::io;
 use std::path::Path;
@@ -22,6 +23,7 @@ pub fn messages_per_second(binary: &Path, io: &str, shards: u16, duration: u64) 
         io: io.to_string(),
         shards: Some(shards),
         cpus: Vec::new(),
+        protocol: Protocol::Mqtt,
         arguments: Vec::new(),
     })?;
     let load = Load {

@@ -42,6 +42,10 @@ pub enum Protocol {
     /// MQTT over TCP
     #[default]
     Mqtt,
+    /// MQTT over WebSocket: each write is a masked binary frame
+    Ws,
+    /// WebSockets of one topic each, without MQTT: each message is a masked binary frame
+    Topic,
     /// The NATS client protocol (core NATS, no acknowledgements)
     Nats,
     /// Redis publish/subscribe
@@ -52,7 +56,7 @@ pub enum Protocol {
 #[derive(Args, Clone, Debug)]
 #[command(next_help_heading = "Broker")]
 pub struct Start {
-    /// Broker to load: mqtt://HOST:PORT, nats://, resp://. Without it an own broker is started
+    /// Broker to load: mqtt://HOST:PORT, ws://, nats://, resp://. Without it an own broker is started
     #[arg(short = 'L', long, value_name = "URL")]
     pub url: Option<String>,
     /// Process whose CPU time and memory count (of the broker at --url)
@@ -113,6 +117,8 @@ pub struct Measure {
 #[command(after_help = "Examples:\n  ringbus bench p2p --pubs 50\n  \
     ringbus bench fan-out --subs 200 --io epoll\n  ringbus bench p2p --pubs 50 --rate 100000 --json\n  \
     ringbus bench shared --subs 100 -q 1 --rate 50000\n  \
+    ringbus bench p2p --pubs 50 --proto ws\n  \
+    ringbus bench fan-out --subs 1000 --batch 1 --window 1 --proto topic\n  \
     ringbus bench p2p --url nats://127.0.0.1:4222 --pid $(pidof nats-server)")]
 pub struct LoadArgs {
     /// Publishers [default: 1; fan-in and shared: 50]
@@ -191,6 +197,10 @@ pub struct LatencyArgs {
 
 /// `bench connect`.
 #[derive(Args, Clone, Debug)]
+#[command(
+    after_help = "Examples:\n  ringbus bench connect\n  ringbus bench connect --proto ws\n  \
+    ringbus bench connect --proto topic --compress"
+)]
 pub struct ConnectArgs {
     /// Connections to open and hold
     #[arg(long, value_name = "N", default_value_t = 10_000)]
@@ -201,6 +211,9 @@ pub struct ConnectArgs {
     /// Seconds to hold them idle before memory is read
     #[arg(long, value_name = "SECONDS", default_value_t = 1.0)]
     pub hold: f64,
+    /// Before it is idle, each sends and receives a compressed message (--proto topic)
+    #[arg(long)]
+    pub compress: bool,
     /// Print JSON
     #[arg(long)]
     pub json: bool,
@@ -277,7 +290,7 @@ pub struct SuiteArgs {
     /// Only rows whose name contains this (may be repeated)
     #[arg(long, value_name = "TEXT")]
     pub only: Vec<String>,
-    /// Only these brokers: ring, epoll, glommio, mosquitto, nats-server, redis-server, rumqttd, limit
+    /// Only these brokers: ring, epoll, glommio, ws, topic, ws-compression, mosquitto, nats-server, redis-server, rumqttd, limit
     #[arg(long, value_name = "LIST", value_delimiter = ',')]
     pub brokers: Vec<String>,
     /// Write the tables as Markdown, below the marker if the file has one

@@ -276,10 +276,10 @@ struct Peer {
 
 impl Peer {
     fn new(link: Link) -> io::Result<Self> {
-        let (socket, received) = link.into_parts()?;
+        let parts = link.into_parts()?;
         Ok(Self {
-            socket,
-            received,
+            socket: parts.socket,
+            received: parts.received,
             taken: 0,
         })
     }

@@ -1,10 +1,9 @@
 //! Connections: how fast a broker takes them, and what they cost it when idle.
 
+use super::greeting::{Greeting, Manners};
 use super::load::Route;
-use super::wire::mqtt::{accepted, connect_packet, whole_packet};
-use crate::endpoint::Socket;
 use crate::sys::{CpuClock, Interest, Memory, Poller, Usage, interrupted, now, wait_until};
-use std::io::{self, Read, Write};
+use std::io::{self, Read};
 use std::time::Duration;
 
 /// How long the broker may take to answer one CONNECT.
@@ -25,23 +24,34 @@ pub struct ConnectOutcome {
     pub memory: Option<(Memory, Memory)>,
 }
 
-/// Opens `connections` MQTT connections, `parallel` at a time, and holds them for `hold`
-/// nanoseconds.
+/// Connections to open, and to leave alone.
+#[derive(Clone, Copy, Debug)]
+pub struct Idle {
+    /// How many
+    pub connections: usize,
+    /// How many are opened at the same time
+    pub parallel: usize,
+    /// Nanoseconds that they are idle before memory is read
+    pub hold: u64,
+    /// Whether each has sent and received a compressed message before: topic sockets only
+    pub compress: bool,
+}
+
+/// Opens connections, holds them, and says what they cost.
 ///
 /// # Errors
-/// The broker cannot be reached, refuses a CONNECT or does not answer for 10 s.
+/// The broker cannot be reached, refuses a connection or does not answer for 10 s.
 pub fn open_and_hold(
-    connections: usize,
-    parallel: usize,
-    hold: u64,
+    idle: &Idle,
     route: &Route,
     broker: Option<Usage>,
 ) -> io::Result<ConnectOutcome> {
+    let connections = idle.connections;
     let memory_before = broker.map(|usage| usage.memory()).transpose()?;
     let cpu_before = broker.map(|usage| usage.cpu()).transpose()?;
     let generator_before = CpuClock::THIS_THREAD.read()?;
     let start = now();
-    let mut opener = Opener::new(route, connections)?;
+    let mut opener = Opener::new(route, idle)?;
     while opener.accepted < connections {
         if interrupted() {
             return Err(io::Error::new(
@@ -49,13 +59,13 @@ pub fn open_and_hold(
                 "stopped by a signal",
             ));
         }
-        opener.open_until(opener.accepted + parallel)?;
+        opener.open_until(opener.accepted + idle.parallel)?;
         opener.collect()?;
     }
     let seconds = (now() - start) as f64 / 1e9;
     let cpu_after = broker.map(|usage| usage.cpu()).transpose()?;
     let generator_cpu = CpuClock::THIS_THREAD.read()? - generator_before;
-    wait_until(now() + hold);
+    wait_until(now() + idle.hold);
     let memory_after = broker.map(|usage| usage.memory()).transpose()?;
     Ok(ConnectOutcome {
         connections,
@@ -71,65 +81,58 @@ pub fn open_and_hold(
 struct Opener<'a> {
     route: &'a Route,
     wanted: usize,
-    sockets: Vec<(Socket, Vec<u8>)>,
+    manners: Manners<'a>,
+    connections: Vec<Greeting>,
     accepted: usize,
     poller: Poller,
     run: u32,
 }
 
 impl<'a> Opener<'a> {
-    fn new(route: &'a Route, wanted: usize) -> io::Result<Self> {
-        let run = std::process::id();
-        let (sockets, poller) = (Vec::with_capacity(wanted), Poller::new()?);
+    fn new(route: &'a Route, idle: &Idle) -> io::Result<Self> {
         Ok(Self {
             route,
-            wanted,
-            sockets,
+            wanted: idle.connections,
+            manners: Manners::new(route, idle.compress),
+            connections: Vec::with_capacity(idle.connections),
             accepted: 0,
-            poller,
-            run,
+            poller: Poller::new()?,
+            run: std::process::id(),
         })
     }
 
-    /// Opens connections and sends CONNECT until so many are open or under way.
+    /// Opens connections and greets until so many are open or under way.
     fn open_until(&mut self, count: usize) -> io::Result<()> {
-        while self.sockets.len() < count.min(self.wanted) {
-            let token = self.sockets.len();
-            let mut socket = self.route.endpoint.connect(ANSWER_TIMEOUT)?;
-            let client_id = format!("idle-{:x}-{token}", self.run);
-            let packet = connect_packet(self.route.version, &client_id, true);
-            socket.write_all(&packet)?;
-            socket.set_nonblocking()?;
-            socket.reset_on_close()?;
-            self.poller.add(&socket, token, Interest::Read)?;
-            self.sockets.push((socket, Vec::new()));
+        while self.connections.len() < count.min(self.wanted) {
+            let token = self.connections.len();
+            let socket = self.route.endpoint.connect(ANSWER_TIMEOUT)?;
+            let name = format!("idle-{:x}-{token}", self.run);
+            let greeting = Greeting::start(socket, name, &self.manners)?;
+            self.poller.add(&greeting.socket, token, Interest::Read)?;
+            self.connections.push(greeting);
         }
         Ok(())
     }
 
-    /// Waits for answers and counts those that accept.
+    /// Waits for answers and counts the connections that they open.
     fn collect(&mut self) -> io::Result<()> {
         let timeout = u64::try_from(ANSWER_TIMEOUT.as_nanos()).expect("ten seconds");
         let count = self.poller.wait(timeout)?;
         if count == 0 && !interrupted() {
             return Err(io::Error::new(
                 io::ErrorKind::TimedOut,
-                "no CONNACK for 10 s",
+                "no answer for 10 s",
             ));
         }
         for index in 0..count {
-            let (socket, received) = &mut self.sockets[self.poller.ready(index).token];
-            let mut chunk = [0; 256];
-            match socket.read(&mut chunk)? {
+            let connection = &mut self.connections[self.poller.ready(index).token];
+            let mut chunk = [0; 2048];
+            let length = match connection.socket.read(&mut chunk)? {
                 0 => return Err(io::Error::other("the broker closed an idle connection")),
-                length => received.extend_from_slice(&chunk[..length]),
-            }
-            if let Some(length) = whole_packet(received)? {
-                accepted(self.route.version, &received[..length])?;
-                received.clear();
-                received.shrink_to_fit();
-                self.accepted += 1;
-            }
+                length => length,
+            };
+            let opened = connection.take(&chunk[..length], &mut self.manners)?;
+            self.accepted += usize::from(opened);
         }
         Ok(())
     }

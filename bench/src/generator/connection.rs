@@ -1,6 +1,7 @@
 //! A non-blocking connection of the generator: bytes in to frames, frames out to bytes.
 
 use super::link::Link;
+use super::websocket::Unframer;
 use super::wire::{Incoming, Next, Wire};
 use crate::endpoint::Socket;
 use crate::sys::send_many;
@@ -17,12 +18,19 @@ const CARRY_BYTES_MAX: usize = 128 * 1024;
 const UNACKNOWLEDGED_MAX: u16 = 16 * 1024;
 
 /// Where all connections read into, one after the other.
-pub struct ReadArea(Box<[u8]>);
+pub struct ReadArea {
+    received: Box<[u8]>,
+    /// What WebSocket frames held
+    packets: Vec<u8>,
+}
 
 impl ReadArea {
     /// A new one.
     pub fn new() -> Self {
-        Self(vec![0; CARRY_BYTES_MAX + READ_BYTES].into_boxed_slice())
+        Self {
+            received: vec![0; CARRY_BYTES_MAX + READ_BYTES].into_boxed_slice(),
+            packets: Vec::new(),
+        }
     }
 }
 
@@ -31,6 +39,8 @@ pub struct Connection {
     socket: Socket,
     /// The beginning of a frame whose rest has not arrived
     carry: Vec<u8>,
+    /// If all that is received lies in WebSocket frames
+    unframer: Option<Unframer>,
     /// A frame understood, and how many of its bytes are still to come
     unfinished: Option<(Incoming, usize)>,
     out: Vec<u8>,
@@ -56,10 +66,11 @@ impl Connection {
     ///
     /// With `join_writes` the kernel may put writes that are made together into one segment.
     pub fn new(link: Link, receive_maximum: u16, join_writes: bool) -> io::Result<Self> {
-        let (socket, carry) = link.into_parts()?;
+        let parts = link.into_parts()?;
         Ok(Self {
-            socket,
-            carry,
+            socket: parts.socket,
+            carry: parts.received,
+            unframer: parts.unframer,
             unfinished: None,
             out: Vec::new(),
             out_written: 0,
@@ -183,16 +194,25 @@ impl Connection {
         area: &mut ReadArea,
         mut take: impl FnMut(&mut Self, Incoming),
     ) -> io::Result<ReadEnd> {
-        let start = CARRY_BYTES_MAX - self.carry.len();
-        area.0[start..CARRY_BYTES_MAX].copy_from_slice(&self.carry);
-        let length = match self.socket.read(&mut area.0[CARRY_BYTES_MAX..]) {
+        let length = match self.socket.read(&mut area.received[CARRY_BYTES_MAX..]) {
             Ok(0) => return Ok(ReadEnd::Closed),
             Ok(length) => length,
             Err(error) if is_retry(&error) => return Ok(ReadEnd::Open),
             Err(error) => return Err(error),
         };
+        let received = CARRY_BYTES_MAX..CARRY_BYTES_MAX + length;
+        let bytes = if let Some(unframer) = &mut self.unframer {
+            area.packets.clear();
+            area.packets.extend_from_slice(&self.carry);
+            unframer.decode(&area.received[received], &mut area.packets, &mut self.out)?;
+            area.packets.as_slice()
+        } else {
+            let start = CARRY_BYTES_MAX - self.carry.len();
+            area.received[start..CARRY_BYTES_MAX].copy_from_slice(&self.carry);
+            &area.received[start..received.end]
+        };
         self.carry.clear();
-        self.scan::<W>(&area.0[start..CARRY_BYTES_MAX + length], &mut take)?;
+        self.scan::<W>(bytes, &mut take)?;
         Ok(ReadEnd::Open)
     }
 
@@ -249,8 +269,9 @@ fn is_retry(error: &io::Error) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::super::wire::{Mqtt, Shape, Stamp};
+    use super::super::wire::{Mqtt, Shape, Stamp, Ws};
     use super::*;
+    use ringbus_protocols::websocket::frame::{Opcode, put_frame};
     use std::os::unix::net::UnixStream;
 
     fn pair() -> (Connection, UnixStream) {
@@ -259,6 +280,7 @@ mod tests {
         let connection = Connection {
             socket: Socket::Unix(ours),
             carry: Vec::new(),
+            unframer: None,
             unfinished: None,
             out: Vec::new(),
             out_written: 0,
@@ -305,6 +327,27 @@ mod tests {
                 }
                 assert_eq!(sequences, [0, 1, 2], "split at {split}");
             }
+        }
+    }
+
+    #[test]
+    fn packets_are_found_however_frames_and_reads_cut_them() {
+        let packets = messages(40);
+        for cut in 1..packets.len() {
+            let mut bytes = Vec::new();
+            put_frame(&mut bytes, Opcode::Binary, &packets[..cut]);
+            put_frame(&mut bytes, Opcode::Ping, b"?");
+            put_frame(&mut bytes, Opcode::Binary, &packets[cut..]);
+            let (mut connection, mut peer) = pair();
+            connection.unframer = Some(Unframer::new());
+            let (mut area, mut seen) = (ReadArea::new(), 0);
+            for part in bytes.chunks(50) {
+                peer.write_all(part).unwrap();
+                let count = |_: &mut Connection, _| seen += 1;
+                connection.read::<Ws<false>>(&mut area, count).unwrap();
+            }
+            assert_eq!(seen, 3, "cut at {cut}");
+            assert_eq!(connection.out()[0], 0x8A, "a pong is on its way");
         }
     }
 

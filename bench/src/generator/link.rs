@@ -1,5 +1,6 @@
 //! A connection while it is set up: blocking, one request and one answer at a time.
 
+use super::websocket::{Unframer, answer, put_message, request};
 use crate::endpoint::{Endpoint, Socket};
 use std::io::{self, Read, Write};
 use std::time::Duration;
@@ -11,6 +12,19 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
 pub struct Link {
     socket: Socket,
     received: Vec<u8>,
+    host: String,
+    /// If what is exchanged lies in WebSocket frames
+    unframer: Option<Unframer>,
+}
+
+/// What a connection goes on with after it was set up.
+pub struct Parts {
+    /// The socket, non-blocking
+    pub socket: Socket,
+    /// What was received beyond the answers
+    pub received: Vec<u8>,
+    /// If what is exchanged lies in WebSocket frames
+    pub unframer: Option<Unframer>,
 }
 
 impl Link {
@@ -21,12 +35,33 @@ impl Link {
         Ok(Self {
             socket,
             received: Vec::new(),
+            host: endpoint.to_string(),
+            unframer: None,
         })
     }
 
-    /// Sends all of `bytes`.
+    /// Opens a WebSocket. Frames are the caller's, unless [`Self::use_frames`] follows.
+    pub fn upgrade(&mut self, target: &str, subprotocol: Option<&str>) -> io::Result<()> {
+        let request = request(&self.host, target, subprotocol, None);
+        self.send(&request)?;
+        self.receive(|bytes| Ok(answer(bytes)?.map(|accepted| accepted.length)))?;
+        Ok(())
+    }
+
+    /// From now on, what is exchanged lies in frames.
+    pub fn use_frames(&mut self) {
+        debug_assert!(self.received.is_empty(), "the broker waits for a CONNECT");
+        self.unframer = Some(Unframer::new());
+    }
+
+    /// Sends all of `bytes`; with frames, as one message.
     pub fn send(&mut self, bytes: &[u8]) -> io::Result<()> {
-        self.socket.write_all(bytes)
+        if self.unframer.is_none() {
+            return self.socket.write_all(bytes);
+        }
+        let mut frame = Vec::new();
+        put_message(&mut frame, 1, bytes);
+        self.socket.write_all(&frame)
     }
 
     /// Waits for one frame: `whole` says how long it is, once it is there.
@@ -41,15 +76,29 @@ impl Link {
             let mut chunk = [0; 4096];
             match self.socket.read(&mut chunk)? {
                 0 => return Err(io::Error::other("the broker closed the connection")),
-                length => self.received.extend_from_slice(&chunk[..length]),
+                length => self.take(&chunk[..length])?,
             }
         }
     }
 
-    /// The socket, non-blocking from now on, and what was received beyond the answers.
-    pub fn into_parts(self) -> io::Result<(Socket, Vec<u8>)> {
+    fn take(&mut self, bytes: &[u8]) -> io::Result<()> {
+        let Some(unframer) = &mut self.unframer else {
+            self.received.extend_from_slice(bytes);
+            return Ok(());
+        };
+        let mut out = Vec::new();
+        unframer.decode(bytes, &mut self.received, &mut out)?;
+        self.socket.write_all(&out)
+    }
+
+    /// What the connection goes on with, no longer blocking.
+    pub fn into_parts(self) -> io::Result<Parts> {
         self.socket.set_timeout(None)?;
         self.socket.set_nonblocking()?;
-        Ok((self.socket, self.received))
+        Ok(Parts {
+            socket: self.socket,
+            received: self.received,
+            unframer: self.unframer,
+        })
     }
 }

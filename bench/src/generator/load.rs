@@ -128,6 +128,37 @@ impl Load {
         stream % self.publishers
     }
 
+    /// The names of a publisher's topics.
+    pub fn topics_of(&self, publisher: usize) -> Vec<String> {
+        let streams = (0..self.streams()).filter(|&stream| self.publisher_of(stream) == publisher);
+        let topics = streams.map(|stream| self.topic_name(self.topic_of(stream)));
+        topics.collect()
+    }
+
+    /// Whether the load can be carried by a protocol; the error names the flag.
+    pub fn fits(&self, protocol: Protocol) -> Result<(), String> {
+        if self.qos > 0 && !matches!(protocol, Protocol::Mqtt | Protocol::Ws) {
+            return Err("--qos above 0 needs MQTT".into());
+        }
+        if protocol != Protocol::Topic {
+            return Ok(());
+        }
+        if matches!(self.kind, Kind::FanIn | Kind::Shared) {
+            return Err("--proto topic has no wildcards and no shared subscriptions".into());
+        }
+        let has_several =
+            (0..self.subscribers).any(|subscriber| self.filters(subscriber).len() != 1);
+        // A second publisher of a topic would get what the first one publishes.
+        if has_several || self.publishers != self.topics {
+            return Err(
+                "--proto topic: a socket has one topic, so --topics must be as many as \
+                        --pubs and no more than --subs"
+                    .into(),
+            );
+        }
+        Ok(())
+    }
+
     /// The topic number of a stream.
     pub fn topic_of(&self, stream: usize) -> usize {
         stream % self.topics
@@ -266,6 +297,37 @@ pub mod tests {
         let load = small(Kind::PointToPoint, 4, 1, 1);
         assert_eq!(load.stream_window(256), 64);
         assert_eq!(load.stream_window(16), 16);
+    }
+
+    #[test]
+    fn topic_sockets_carry_loads_of_one_topic_each() {
+        let fits = |kind, publishers, subscribers, topics| {
+            small(kind, publishers, subscribers, topics).fits(Protocol::Topic)
+        };
+        assert_eq!(fits(Kind::PointToPoint, 50, 50, 50), Ok(()));
+        assert_eq!(fits(Kind::PointToPoint, 2, 5, 2), Ok(()));
+        assert_eq!(fits(Kind::FanOut, 1, 1000, 1), Ok(()));
+        for (kind, publishers, subscribers, topics) in [
+            (Kind::FanIn, 5, 1, 5),
+            (Kind::Shared, 1, 5, 1),
+            (Kind::FanOut, 2, 5, 2),
+            (Kind::PointToPoint, 5, 1, 5),
+            (Kind::PointToPoint, 1, 5, 5),
+            (Kind::PointToPoint, 5, 5, 1),
+        ] {
+            let error = fits(kind, publishers, subscribers, topics).unwrap_err();
+            assert!(error.contains("--proto topic"), "{error}");
+        }
+    }
+
+    #[test]
+    fn acknowledgements_need_mqtt() {
+        let mut load = small(Kind::PointToPoint, 1, 1, 1);
+        load.qos = 1;
+        assert!(load.fits(Protocol::Mqtt).is_ok() && load.fits(Protocol::Ws).is_ok());
+        for protocol in [Protocol::Topic, Protocol::Nats, Protocol::Resp] {
+            assert!(load.fits(protocol).unwrap_err().contains("--qos"));
+        }
     }
 
     #[test]

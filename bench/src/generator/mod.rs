@@ -4,16 +4,18 @@ mod backlog;
 mod books;
 mod connect;
 mod connection;
+mod greeting;
 mod link;
 mod load;
 mod pace;
 mod run;
 mod stream;
 mod verify;
+mod websocket;
 mod wire;
 
 pub use backlog::{Backlog, BacklogOutcome, drain_backlog};
-pub use connect::{ConnectOutcome, open_and_hold};
+pub use connect::{ConnectOutcome, Idle, open_and_hold};
 #[cfg(test)]
 pub use load::tests::small as small_of;
 pub use load::{Kind, Load, Pacing, Route};

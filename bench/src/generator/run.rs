@@ -6,7 +6,7 @@ use super::link::Link;
 use super::load::{Load, Pacing, Route};
 use super::pace::Plan;
 use super::verify::Tally;
-use super::wire::{Incoming, Mqtt, Nats, Raw, Resp, Shape, Stamp, Template, Wire};
+use super::wire::{Incoming, Mqtt, Nats, Raw, Resp, Shape, Stamp, Template, Topic, Wire, Ws};
 use crate::cli::Protocol;
 use crate::sys::{CpuClock, Interest, Poller, interrupted, now};
 use hdrhistogram::Histogram;
@@ -59,6 +59,9 @@ pub fn run(load: &Load, route: &Route, broker: Option<CpuClock>) -> io::Result<O
     match (route.protocol, route.version) {
         (Protocol::Mqtt, Version::V5) => drive::<Mqtt<true>>(load, route, broker),
         (Protocol::Mqtt, _) => drive::<Mqtt<false>>(load, route, broker),
+        (Protocol::Ws, Version::V5) => drive::<Ws<true>>(load, route, broker),
+        (Protocol::Ws, _) => drive::<Ws<false>>(load, route, broker),
+        (Protocol::Topic, _) => drive::<Topic>(load, route, broker),
         (Protocol::Nats, _) => drive::<Nats>(load, route, broker),
         (Protocol::Resp, _) => drive::<Resp>(load, route, broker),
     }
@@ -403,6 +406,8 @@ fn open<W: Wire>(load: &Load, route: &Route, run: u32, index: usize) -> io::Resu
     let receive_maximum = W::connect(&mut link, &format!("bench-{run:x}-{index}"))?;
     if index < load.subscribers {
         W::subscribe(&mut link, &load.filters(index), load.qos)?;
+    } else {
+        W::announce(&mut link, &load.topics_of(index - load.subscribers))?;
     }
     Connection::new(link, receive_maximum, load.join_writes)
 }

@@ -24,6 +24,12 @@ pub enum Contender {
     Epoll,
     /// ringbus with `--io glommio`
     Glommio,
+    /// ringbus with `--io ring`, MQTT over WebSocket
+    WebSocket,
+    /// ringbus with `--io ring`, sockets of one topic each
+    TopicSocket,
+    /// The same with `--ws-compression`
+    Compression,
     /// Mosquitto
     Mosquitto,
     /// nats-server, in its own protocol
@@ -38,10 +44,13 @@ pub enum Contender {
 
 impl Contender {
     /// All of them.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 11] = [
         Self::Ring,
         Self::Epoll,
         Self::Glommio,
+        Self::WebSocket,
+        Self::TopicSocket,
+        Self::Compression,
         Self::Nats,
         Self::Mosquitto,
         Self::Redis,
@@ -55,6 +64,9 @@ impl Contender {
             Self::Ring => "ring",
             Self::Epoll => "epoll",
             Self::Glommio => "glommio",
+            Self::WebSocket => "ws",
+            Self::TopicSocket => "topic",
+            Self::Compression => "ws-compression",
             Self::Mosquitto => "mosquitto",
             Self::Nats => "nats-server",
             Self::Redis => "redis-server",
@@ -69,19 +81,60 @@ impl Contender {
             Self::Ring => "ringbus, ring",
             Self::Epoll => "ringbus, epoll",
             Self::Glommio => "ringbus, glommio",
+            Self::WebSocket => "ringbus, MQTT over WebSocket",
+            Self::TopicSocket => "ringbus, topic sockets",
+            Self::Compression => "ringbus, topic sockets with compression",
             Self::Mosquitto => "Mosquitto",
             Self::Limit => "copy relay",
             other => other.name(),
         }
     }
 
-    /// Whether it is ringbus, with some driver.
+    /// Whether it is ringbus, with some driver and protocol.
     pub fn is_own(self) -> bool {
-        matches!(self, Self::Ring | Self::Epoll | Self::Glommio)
+        matches!(self, Self::Ring | Self::Epoll | Self::Glommio) || self.is_in_websockets()
+    }
+
+    /// What is spoken to it.
+    pub fn protocol(self) -> Protocol {
+        match self {
+            Self::WebSocket => Protocol::Ws,
+            Self::TopicSocket | Self::Compression => Protocol::Topic,
+            Self::Nats => Protocol::Nats,
+            Self::Redis => Protocol::Resp,
+            _ => Protocol::Mqtt,
+        }
+    }
+
+    /// The driver of ringbus.
+    pub fn driver(self) -> &'static str {
+        match self {
+            Self::Epoll => "epoll",
+            Self::Glommio => "glommio",
+            _ => "ring",
+        }
+    }
+
+    /// More arguments of ringbus.
+    pub fn arguments(self) -> Vec<String> {
+        match self {
+            Self::Compression => vec!["--ws-compression".into()],
+            _ => Vec::new(),
+        }
+    }
+
+    fn is_in_websockets(self) -> bool {
+        matches!(
+            self,
+            Self::WebSocket | Self::TopicSocket | Self::Compression
+        )
     }
 
     /// Its binary, if it is a peer and installed.
     pub fn binary(self) -> Option<PathBuf> {
+        if self.is_own() {
+            return None;
+        }
         let path = std::env::var_os("PATH").unwrap_or_default();
         let home = std::env::var_os("HOME").unwrap_or_default();
         let cargo = Path::new(&home).join(".cargo/bin");
@@ -147,14 +200,9 @@ impl Running {
         let endpoint = Endpoint::Tcp("127.0.0.1".into(), port);
         wait_for(&endpoint, contender)?;
         let pid = i32::try_from(process.0.id()).expect("a pid fits");
-        let protocol = match contender {
-            Contender::Nats => Protocol::Nats,
-            Contender::Redis => Protocol::Resp,
-            _ => Protocol::Mqtt,
-        };
         let route = Route {
             endpoint,
-            protocol,
+            protocol: contender.protocol(),
             version: Version::V3_1_1,
         };
         Ok(Self::Peer {
@@ -225,9 +273,7 @@ fn configure(
             std::fs::write(&file, rumqttd(port))?;
             command.arg("-c").arg(file);
         }
-        Contender::Ring | Contender::Epoll | Contender::Glommio | Contender::Limit => {
-            unreachable!("not a peer")
-        }
+        _ => unreachable!("not a peer"),
     }
     Ok(())
 }

@@ -9,7 +9,7 @@ mod table;
 use crate::broker::OwnBroker;
 use crate::cli::{LimitArgs, Measure, SuiteArgs};
 use crate::commands::{Failure, nanoseconds};
-use crate::generator::{Load, Pacing, open_and_hold, run};
+use crate::generator::{Idle, Load, Pacing, open_and_hold, run};
 use crate::limit;
 use crate::report::{LoadReport, Mail};
 use crate::sys::{allowed_cpus, interrupted, now, pin_this_thread};
@@ -186,13 +186,13 @@ impl<'a> Suite<'a> {
             Task::Connect(connections) => {
                 let broker = self.start(row.placement, contender)?;
                 let (route, usage) = (broker.route().clone(), broker.usage());
-                let outcome = open_and_hold(
-                    *connections,
-                    CONNECTS_PARALLEL,
-                    IDLE_NANOSECONDS,
-                    &route,
-                    usage,
-                )?;
+                let idle = Idle {
+                    connections: *connections,
+                    parallel: CONNECTS_PARALLEL,
+                    hold: IDLE_NANOSECONDS,
+                    compress: contender == Contender::Compression,
+                };
+                let outcome = open_and_hold(&idle, &route, usage)?;
                 broker.stop();
                 Ok(Sample::of_connections(&outcome))
             }
@@ -257,14 +257,15 @@ impl<'a> Suite<'a> {
         }
         Running::own(&OwnBroker {
             binary: self.binary.clone(),
-            io: contender.name().into(),
+            io: contender.driver().into(),
             shards: match placement {
                 Placement::Pinned => Some(1),
                 Placement::TwoShards => Some(2),
                 Placement::DefaultShards => None,
             },
             cpus: cpus.to_vec(),
-            arguments: Vec::new(),
+            protocol: contender.protocol(),
+            arguments: contender.arguments(),
         })
     }
 }

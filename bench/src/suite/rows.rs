@@ -56,11 +56,13 @@ pub enum Placement {
 pub struct Goal {
     /// In this row
     pub row: &'static str,
-    /// By this figure of ringbus
+    /// By ringbus with this driver or protocol
+    pub by: Contender,
+    /// In this figure
     pub metric: Metric,
     /// At most (or at least) so many times
     pub factor: f64,
-    /// That
+    /// That; or at most so much more than that
     pub against: Against,
 }
 
@@ -68,6 +70,8 @@ pub struct Goal {
 pub enum Against {
     /// The same figure of a contender, in a row
     Figure(&'static str, Contender),
+    /// The same, and the goal is a difference
+    Above(&'static str, Contender),
     /// A number of this unit
     Number(&'static str),
 }
@@ -121,6 +125,7 @@ impl Shape {
 /// All rows, in the order of the report.
 pub fn rows() -> Vec<Row> {
     let mut rows = throughput_rows();
+    rows.extend(websocket_rows());
     rows.extend(other_rows());
     rows
 }
@@ -244,6 +249,49 @@ fn throughput_rows() -> Vec<Row> {
     ]
 }
 
+fn websocket_rows() -> Vec<Row> {
+    let one_message = Shape {
+        kind: Kind::FanOut,
+        publishers: 1,
+        subscribers: 1000,
+        pacing: Pacing::Window(1),
+        batch: 1,
+        ..P2P
+    };
+    let many_messages = Shape {
+        pacing: P2P.pacing,
+        batch: P2P.batch,
+        ..one_message
+    };
+    vec![
+        pinned(
+            "ws-p2p",
+            "50→50 as in `50-50`, over TCP and in WebSockets",
+            P2P,
+            &[Ring, WebSocket, TopicSocket],
+        ),
+        pinned(
+            "ws-fan-1000",
+            "one message to 1,000, and then the next, over TCP and in WebSockets",
+            one_message,
+            &[Ring, WebSocket, TopicSocket],
+        ),
+        pinned(
+            "ws-fan-batch",
+            "fan-out 1→1,000, 16 a write, window 256, over TCP and in WebSockets",
+            many_messages,
+            &[Ring, WebSocket, TopicSocket],
+        ),
+        Row {
+            name: "ws-idle",
+            title: "10,000 connections as in `connect`, over TCP and in WebSockets",
+            task: Task::Connect(10_000),
+            contenders: &[Ring, WebSocket, TopicSocket, Compression],
+            placement: Placement::Pinned,
+        },
+    ]
+}
+
 fn other_rows() -> Vec<Row> {
     let load = Task::Load;
     let large = Shape {
@@ -313,6 +361,7 @@ pub fn goals() -> Vec<Goal> {
     use Against::{Figure, Number};
     let goal = |row, metric, factor, against| Goal {
         row,
+        by: Ring,
         metric,
         factor,
         against,
@@ -320,7 +369,7 @@ pub fn goals() -> Vec<Goal> {
     let cpu = |row, factor, against_row, contender| {
         goal(row, Metric::Cpu, factor, Figure(against_row, contender))
     };
-    vec![
+    let mut goals = vec![
         cpu("1-1", 0.40, "1-1", Nats),
         cpu("1-1", 3.0, "1-1", Limit),
         cpu("50-50", 0.25, "50-50", Nats),
@@ -354,6 +403,34 @@ pub fn goals() -> Vec<Goal> {
             Figure("connect", Mosquitto),
         ),
         goal("1-mib", Metric::Growth, 64.0, Number("MiB")),
+    ];
+    goals.extend(websocket_goals());
+    goals
+}
+
+/// What WebSockets may cost.
+fn websocket_goals() -> [Goal; 4] {
+    use Against::{Above, Figure, Number};
+    let goal = |row, by, metric, factor, against| Goal {
+        row,
+        by,
+        metric,
+        factor,
+        against,
+    };
+    let over_tcp = |row| Figure(row, Ring);
+    let bytes = Metric::UserBytes;
+    [
+        goal("ws-p2p", WebSocket, Metric::Cpu, 1.35, over_tcp("ws-p2p")),
+        goal(
+            "ws-fan-1000",
+            TopicSocket,
+            Metric::Cpu,
+            1.2,
+            over_tcp("ws-fan-1000"),
+        ),
+        goal("ws-idle", WebSocket, bytes, 512.0, Above("ws-idle", Ring)),
+        goal("ws-idle", Compression, bytes, 20_480.0, Number("bytes")),
     ]
 }
 
@@ -366,7 +443,10 @@ mod tests {
         let rows = rows();
         for row in &rows {
             if let Task::Load(shape) = &row.task {
-                shape.load(0, 1).validate().unwrap();
+                let load = shape.load(0, 1).validate().unwrap();
+                for contender in row.contenders {
+                    load.fits(contender.protocol()).unwrap();
+                }
             }
         }
         let runs = |name: &str, contender: Contender| {
@@ -374,8 +454,8 @@ mod tests {
                 .any(|row| row.name == name && row.contenders.contains(&contender))
         };
         for goal in goals() {
-            assert!(runs(goal.row, Ring), "{}", goal.row);
-            if let Against::Figure(row, contender) = goal.against {
+            assert!(runs(goal.row, goal.by), "{}", goal.row);
+            if let Against::Figure(row, contender) | Against::Above(row, contender) = goal.against {
                 assert!(runs(row, contender), "{row} {}", contender.name());
             }
         }

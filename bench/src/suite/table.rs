@@ -101,7 +101,7 @@ impl Results {
     }
 
     fn goal_line(&self, goal: &Goal) -> Option<String> {
-        let value = self.median(goal.row, Contender::Ring, goal.metric)?;
+        let value = self.median(goal.row, goal.by, goal.metric)?;
         let (reached, wanted, figure) = match goal.against {
             Against::Number(unit) => {
                 let wanted = format!("{} {unit}", goal.metric.format(goal.factor));
@@ -109,13 +109,16 @@ impl Results {
             }
             Against::Figure(row, contender) => {
                 let ratio = value / self.median(row, contender, goal.metric)?;
-                let of = if row == goal.row {
-                    String::new()
-                } else {
-                    format!(" in `{row}`")
-                };
+                let of = place(goal, row);
                 let wanted = format!("{} × {}{of}", goal.factor, contender.title());
                 (ratio, wanted, format!("{ratio:.3} ×"))
+            }
+            Against::Above(row, contender) => {
+                let more = value - self.median(row, contender, goal.metric)?;
+                let (bound, of) = (goal.metric.format(goal.factor), place(goal, row));
+                let wanted = format!("{bound} more than {}{of}", contender.title());
+                let figure = format!("{} more", goal.metric.format(more));
+                (more, wanted, figure)
             }
         };
         let more = goal.metric.more_is_better();
@@ -127,8 +130,12 @@ impl Results {
         let bound = if more { "≥" } else { "≤" };
         let verdict = if met { "met" } else { "**missed**" };
         let (row, title) = (goal.row, goal.metric.title());
+        let by = match goal.by {
+            Contender::Ring => String::new(),
+            by => format!("{}, ", by.name()),
+        };
         Some(format!(
-            "| `{row}` | {title} | {figure} | {bound} {wanted} | {verdict} |\n"
+            "| `{row}` | {by}{title} | {figure} | {bound} {wanted} | {verdict} |\n"
         ))
     }
 
@@ -145,6 +152,15 @@ impl Results {
         Some(format!(
             "| `{name}` | epoll, CPU µs/message | {ratio:.3} × | ≤ {EPOLL_FACTOR} × ringbus, ring | {verdict} |\n"
         ))
+    }
+}
+
+/// Where the other figure of a goal comes from, if from another row.
+fn place(goal: &Goal, row: &str) -> String {
+    if row == goal.row {
+        String::new()
+    } else {
+        format!(" in `{row}`")
     }
 }
 
@@ -173,6 +189,22 @@ mod tests {
             missed.contains("| 0.400 × | ≤ 0.25 × nats-server | **missed** |"),
             "{missed}"
         );
+    }
+
+    #[test]
+    fn a_goal_may_be_a_difference_or_that_of_a_protocol() {
+        let mut results = Results::default();
+        let cpu = |value| Sample::default().with(Metric::Cpu, value);
+        results.add("ws-p2p", Contender::Ring, cpu(0.1));
+        results.add("ws-p2p", Contender::WebSocket, cpu(0.12));
+        let bytes = |value| Sample::default().with(Metric::UserBytes, value);
+        results.add("ws-idle", Contender::Ring, bytes(900.0));
+        results.add("ws-idle", Contender::WebSocket, bytes(1500.0));
+        let text = results.markdown(&rows());
+        let ratio = "| ws, CPU µs/message | 1.200 × | ≤ 1.35 × ringbus, ring | met |";
+        assert!(text.contains(ratio), "{text}");
+        let more = "| 600 more | ≤ 512 more than ringbus, ring | **missed** |";
+        assert!(text.contains(more), "{text}");
     }
 
     #[test]

@@ -7,13 +7,20 @@ pub mod mqtt;
 mod nats;
 mod raw;
 mod resp;
+mod topic;
+mod ws;
 
 pub use mqtt::Mqtt;
 pub use nats::Nats;
 pub use raw::Raw;
 pub use resp::Resp;
+pub use topic::Topic;
+pub use ws::{SUBPROTOCOL, Ws};
 
 use super::link::Link;
+use super::websocket::Keys;
+use ringbus_protocols::websocket::frame::{Opcode, put_masked};
+use ringbus_protocols::websocket::mask::unmask;
 use std::io;
 
 /// Bytes at the start of every payload: run, stream, sequence.
@@ -105,26 +112,63 @@ const PREPARED_BYTES: usize = 256 * 1024;
 pub struct Template {
     bytes: Vec<u8>,
     stride: usize,
+    write_bytes: usize,
     batch: usize,
     stamp_offset: usize,
     id_offset: Option<usize>,
+    frames: Option<Frames>,
+}
+
+/// Masked WebSocket frames around messages. What does not change is masked once.
+#[derive(Clone, Debug)]
+struct Frames {
+    header_bytes: usize,
+    /// Of a whole frame
+    bytes: usize,
+    /// The mask of each prepared frame
+    keys: Vec<[u8; 4]>,
 }
 
 impl Template {
     /// Some writes of `batch` messages, whose stamp and packet identifier lie at these offsets.
     fn new(message: &[u8], batch: usize, stamp_offset: usize, id_offset: Option<usize>) -> Self {
         let write_bytes = message.len() * batch;
-        let writes = (PREPARED_BYTES / write_bytes).clamp(1, WRITES_MAX);
         Self {
-            bytes: message.repeat(batch * writes),
+            bytes: message.repeat(batch * writes_prepared(write_bytes)),
             stride: message.len(),
+            write_bytes,
             batch,
             stamp_offset,
             id_offset,
+            frames: None,
         }
     }
 
-    /// Bytes of one message on the wire.
+    /// The same in WebSocket frames of so many messages, of which there are whole ones in a write.
+    fn in_frames(self, messages: usize) -> Self {
+        let payload = self.bytes[..self.stride].repeat(messages);
+        let mut frame = Vec::new();
+        put_masked(&mut frame, Opcode::Binary, true, false, [0; 4], &payload);
+        let write_bytes = frame.len() * (self.batch / messages);
+        let count = writes_prepared(write_bytes) * (self.batch / messages);
+        let keys: Vec<_> = Keys::new(1).take(count).collect();
+        let mut bytes = Vec::with_capacity(frame.len() * count);
+        for &key in &keys {
+            put_masked(&mut bytes, Opcode::Binary, true, false, key, &payload);
+        }
+        Self {
+            bytes,
+            write_bytes,
+            frames: Some(Frames {
+                header_bytes: frame.len() - payload.len(),
+                bytes: frame.len(),
+                keys,
+            }),
+            ..self
+        }
+    }
+
+    /// Bytes of one message on the wire, without frames around it.
     pub fn message_bytes(&self) -> usize {
         self.stride
     }
@@ -132,13 +176,13 @@ impl Template {
     /// Bytes of one write.
     #[inline]
     pub fn write_bytes(&self) -> usize {
-        self.stride * self.batch
+        self.write_bytes
     }
 
     /// Writes that can be stamped at a time.
     #[inline]
     pub fn writes_max(&self) -> u64 {
-        (self.bytes.len() / self.write_bytes()) as u64
+        (self.bytes.len() / self.write_bytes) as u64
     }
 
     /// Stamps so many writes, from `first` on, and returns the bytes to send.
@@ -152,7 +196,11 @@ impl Template {
         mut next_id: impl FnMut() -> u16,
     ) -> &[u8] {
         let mut stamp = first;
-        let length = writes * self.write_bytes();
+        let length = writes * self.write_bytes;
+        if self.frames.is_some() {
+            self.stamp_frames(stamp, length, next_id);
+            return &self.bytes[..length];
+        }
         for message in self.bytes[..length].chunks_exact_mut(self.stride) {
             stamp.write(&mut message[self.stamp_offset..]);
             stamp.sequence += 1;
@@ -162,6 +210,30 @@ impl Template {
         }
         &self.bytes[..length]
     }
+
+    fn stamp_frames(&mut self, mut stamp: Stamp, length: usize, mut next_id: impl FnMut() -> u16) {
+        let Some(frames) = &self.frames else { return };
+        let parts = self.bytes[..length].chunks_exact_mut(frames.bytes);
+        for (frame, &key) in parts.zip(&frames.keys) {
+            let payload = &mut frame[frames.header_bytes..];
+            for start in (0..payload.len()).step_by(self.stride) {
+                let at = start + self.stamp_offset;
+                stamp.write(&mut payload[at..]);
+                unmask(&mut payload[at..at + STAMP_BYTES], key, at);
+                stamp.sequence += 1;
+                if let Some(offset) = self.id_offset {
+                    let id = &mut payload[start + offset..start + offset + 2];
+                    id.copy_from_slice(&next_id().to_be_bytes());
+                    unmask(id, key, start + offset);
+                }
+            }
+        }
+    }
+}
+
+/// Writes of so many bytes that are prepared.
+fn writes_prepared(write_bytes: usize) -> usize {
+    (PREPARED_BYTES / write_bytes).clamp(1, WRITES_MAX)
 }
 
 /// What to publish: the shape of a template.
@@ -188,6 +260,10 @@ pub trait Wire {
     fn connect(link: &mut Link, client_id: &str) -> io::Result<u16>;
     /// Subscribes and waits until the broker confirms.
     fn subscribe(link: &mut Link, filters: &[String], qos: u8) -> io::Result<()>;
+    /// Gets ready to publish to these topics.
+    fn announce(_link: &mut Link, _topics: &[String]) -> io::Result<()> {
+        Ok(())
+    }
     /// Appends the answer to a ping.
     fn pong(_out: &mut Vec<u8>) {}
     /// Appends the acknowledgement of a message received at `qos`.
