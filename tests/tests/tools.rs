@@ -225,6 +225,14 @@ fn each_load_delivers_everything_once_and_in_order() {
         "fan-in --pubs 10 --shards 2",
         "fan-out --subs 20 --payload 5000",
         "latency --pairs 5 --ping-pong",
+        "p2p --pubs 5 --proto ws",
+        "p2p --pubs 5 --proto ws --version 5 -q 1",
+        "p2p --pubs 5 --proto ws -q 2 --batch 3 --payload 300",
+        "fan-in --pubs 10 --proto ws --shards 2",
+        "fan-out --subs 20 --payload 5000 --proto ws",
+        "p2p --pubs 5 --proto topic --shards 2",
+        "fan-out --subs 20 --payload 5000 --proto topic",
+        "latency --pairs 5 --ping-pong --proto topic",
     ] {
         let report = bench(&format!("{line} --duration 0.2 --warmup 0.05"));
         assert!(report["received"].as_u64() > Some(0), "{line}: {report}");
@@ -268,13 +276,17 @@ fn a_rate_beyond_the_machine_is_exit_code_3() {
 
 #[test]
 fn connections_are_counted_and_weighed() {
-    let report = bench("connect --connections 200 --hold 0");
-    assert_eq!(report["connections"], 200);
-    assert!(
-        report["connections_per_core_second"].as_f64() > Some(0.0),
-        "{report}"
-    );
-    assert!(report["user_bytes_per_connection"].is_number(), "{report}");
+    for proto in ["mqtt", "ws", "topic", "topic --compress"] {
+        let report = bench(&format!(
+            "connect --connections 200 --hold 0 --proto {proto}"
+        ));
+        assert_eq!(report["connections"], 200, "{proto}");
+        assert!(
+            report["connections_per_core_second"].as_f64() > Some(0.0),
+            "{report}"
+        );
+        assert!(report["user_bytes_per_connection"].is_number(), "{report}");
+    }
 }
 
 #[test]
@@ -337,6 +349,11 @@ fn bad_numbers_of_a_benchmark_are_usage_errors() {
         ("bench p2p --payload 8", "--payload"),
         ("bench p2p --window 4 --batch 16", "--window"),
         ("bench p2p --url http://h", "http"),
+        ("bench p2p --proto nats", "--url"),
+        ("bench fan-in --proto topic", "--proto topic"),
+        ("bench p2p --proto topic -q 1", "--qos"),
+        ("bench connect --compress --proto ws", "--compress"),
+        ("bench backlog --proto ws", "MQTT over TCP"),
         ("bench suite --brokers nobody", "nobody"),
         ("bench backlog --payload 8", "--payload"),
     ] {
