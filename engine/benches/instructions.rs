@@ -7,7 +7,7 @@
 #[path = "support/one_shard.rs"]
 mod one_shard;
 
-use one_shard::{OneShard, publishes};
+use one_shard::{OneShard, in_frame, publishes};
 use ringbus::pubsub::Trie;
 use ringbus_protocols::mqtt::{
     Connect, Frame, Packet, Properties, PropertiesBuf, Property, Publish, QoS, Version, frame,
@@ -43,6 +43,21 @@ const SCENARIOS: &[Scenario] = &[
     }),
     ("shard-16-publishes-to-1", |rounds| {
         publish(1, 16, QoS::AtMostOnce, rounds)
+    }),
+    ("shard-ws-publish-to-1", |rounds| {
+        publish_over_websocket(1, rounds)
+    }),
+    ("shard-ws-16-publishes-to-1", |rounds| {
+        publish_over_websocket(16, rounds)
+    }),
+    ("shard-topic-socket-to-1", |rounds| {
+        publish_to_topic_sockets(1, 1, rounds)
+    }),
+    ("shard-16-of-topic-socket-to-1", |rounds| {
+        publish_to_topic_sockets(1, 16, rounds)
+    }),
+    ("shard-topic-socket-to-1000", |rounds| {
+        publish_to_topic_sockets(1_000, 1, rounds)
     }),
     ("shard-connect-subscribe-disconnect", come_and_go),
 ];
@@ -177,6 +192,34 @@ fn publish(subscribers: usize, per_turn: usize, qos: QoS, rounds: usize) {
     let bytes = publishes(Version::V3_1_1, TOPIC, &PAYLOAD, per_turn);
     for _ in 0..rounds {
         assert_eq!(shard.turn(publisher, &bytes), bytes.len() * subscribers);
+    }
+}
+
+/// MQTT over WebSocket: what comes in one masked frame leaves in one frame.
+fn publish_over_websocket(per_turn: usize, rounds: usize) {
+    let mut shard = OneShard::new();
+    let publisher = shard.connect_over_websocket(Version::V3_1_1);
+    let subscriber = shard.connect_over_websocket(Version::V3_1_1);
+    shard.subscribe_over_websocket(subscriber, TOPIC, QoS::AtMostOnce);
+    let bytes = in_frame(&publishes(Version::V3_1_1, TOPIC, &PAYLOAD, per_turn));
+    for _ in 0..rounds {
+        // What leaves has no mask.
+        assert_eq!(shard.turn(publisher, &bytes), bytes.len() - 4);
+    }
+}
+
+/// Sockets of one topic: each message is a frame.
+fn publish_to_topic_sockets(subscribers: usize, per_turn: usize, rounds: usize) {
+    let mut shard = OneShard::new();
+    let target = format!("/{TOPIC}");
+    let publisher = shard.open_websocket(&format!("{target}?echo=0"), None);
+    for _ in 0..subscribers {
+        shard.open_websocket(&target, None);
+    }
+    let bytes = in_frame(&PAYLOAD).repeat(per_turn);
+    let sent = (bytes.len() - 4 * per_turn) * subscribers;
+    for _ in 0..rounds {
+        assert_eq!(shard.turn(publisher, &bytes), sent);
     }
 }
 

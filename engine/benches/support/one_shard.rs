@@ -10,6 +10,8 @@ use ringbus::mailbox::{Mailbox, Wake, mesh};
 use ringbus::pubsub::{Partitioner, RetainedQuota};
 use ringbus::shard::{Admission, Batch, Shard, ShardConfig};
 use ringbus_protocols::mqtt::{Connect, Packet, Properties, Publish, QoS, Version};
+use ringbus_protocols::websocket::frame::{Opcode, put_masked};
+use ringbus_protocols::websocket::handshake::put_request;
 use std::sync::Arc;
 
 struct NoWake;
@@ -67,12 +69,38 @@ impl OneShard {
 
     /// A client past its CONNACK.
     pub fn connect(&mut self, version: Version) -> ConnId {
+        let conn = self.accept(Scheme::Mqtt);
+        let bytes = self.connect_packet(version);
+        assert!(self.turn(conn, &bytes) > 0, "a CONNACK");
+        conn
+    }
+
+    /// The same over WebSocket.
+    pub fn connect_over_websocket(&mut self, version: Version) -> ConnId {
+        let conn = self.open_websocket("/mqtt", Some("mqtt"));
+        let bytes = in_frame(&self.connect_packet(version));
+        assert!(self.turn(conn, &bytes) > 0, "a CONNACK");
+        conn
+    }
+
+    /// A WebSocket past its handshake; without a subprotocol, that of a topic.
+    pub fn open_websocket(&mut self, target: &str, subprotocol: Option<&str>) -> ConnId {
+        let conn = self.accept(Scheme::Ws);
+        let mut bytes = Vec::new();
+        put_request(&mut bytes, "h", target, &[7; 16], subprotocol, None);
+        assert!(self.turn(conn, &bytes) > 0, "an answer");
+        conn
+    }
+
+    fn accept(&mut self, scheme: Scheme) -> ConnId {
         self.sockets += 1;
         self.shard.begin_turn(self.now);
-        let conn = self
-            .shard
-            .on_accept(self.sockets, Peer::default(), Scheme::Mqtt)
-            .expect("there is room");
+        self.shard
+            .on_accept(self.sockets, Peer::default(), scheme)
+            .expect("there is room")
+    }
+
+    fn connect_packet(&self, version: Version) -> Vec<u8> {
         let client_id = format!("client{}", self.sockets);
         let connect = Packet::Connect(Connect {
             version,
@@ -86,17 +114,19 @@ impl OneShard {
         });
         let mut bytes = Vec::new();
         connect.encode(version, &mut bytes);
-        assert!(self.turn(conn, &bytes) > 0, "a CONNACK");
-        conn
+        bytes
     }
 
     /// Subscribes a 3.1.1 client to a filter.
     pub fn subscribe(&mut self, conn: ConnId, filter: &str, qos: QoS) {
-        let filter_length = u8::try_from(filter.len()).expect("short filters");
-        let mut bytes = vec![0x82, filter_length + 5, 0, 1, 0, filter_length];
-        bytes.extend_from_slice(filter.as_bytes());
-        bytes.push(qos as u8);
+        let bytes = subscribe_packet(filter, qos);
         assert_eq!(self.turn(conn, &bytes), 5, "a SUBACK");
+    }
+
+    /// The same over WebSocket.
+    pub fn subscribe_over_websocket(&mut self, conn: ConnId, filter: &str, qos: QoS) {
+        let bytes = in_frame(&subscribe_packet(filter, qos));
+        assert_eq!(self.turn(conn, &bytes), 2 + 5, "a SUBACK in a frame");
     }
 
     /// The client's network goes away.
@@ -129,6 +159,22 @@ impl OneShard {
         }
         sent
     }
+}
+
+fn subscribe_packet(filter: &str, qos: QoS) -> Vec<u8> {
+    let filter_length = u8::try_from(filter.len()).expect("short filters");
+    let mut bytes = vec![0x82, filter_length + 5, 0, 1, 0, filter_length];
+    bytes.extend_from_slice(filter.as_bytes());
+    bytes.push(qos as u8);
+    bytes
+}
+
+/// One masked binary frame.
+pub fn in_frame(payload: &[u8]) -> Vec<u8> {
+    let mut frame = Vec::new();
+    let key = [0x37, 0xFA, 0x21, 0x3D];
+    put_masked(&mut frame, Opcode::Binary, true, false, key, payload);
+    frame
 }
 
 /// `count` times the same PUBLISH at QoS 0, as bytes.
