@@ -191,9 +191,7 @@ impl Shard {
         {
             return false;
         }
-        let out = self.outgoing.open_for_publish(conn);
-        out.extend_from_slice(packets.bytes);
-        self.outgoing.publish_bytes += packets.bytes.len() as u64;
+        self.outgoing.append_packets(conn, packets.bytes);
         self.counters.delivered += u64::from(packets.count);
         true
     }
@@ -218,10 +216,7 @@ impl Shard {
         if conn.queued_bytes() + frames.len() > self.config.queue_bytes {
             return false;
         }
-        self.outgoing
-            .open_for_frames(conn)
-            .extend_from_slice(frames);
-        self.outgoing.publish_bytes += frames.len() as u64;
+        self.outgoing.append_frames(conn, frames);
         self.counters.delivered += u64::from(packets.count);
         true
     }

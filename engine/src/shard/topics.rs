@@ -155,6 +155,16 @@ impl Memos {
         self.answer = Some((only_filter, epoch));
     }
 
+    /// What the partition answered since it was forgotten.
+    pub(super) fn answer(&self) -> Option<(Key, u64)> {
+        self.answer
+    }
+
+    /// Forgets that, before another packet.
+    pub(super) fn forget_answer(&mut self) {
+        self.answer = None;
+    }
+
     /// Puts a connection's memory back, with what its packet taught.
     #[inline]
     pub(super) fn put_back(&mut self, conn: ConnId, mut memo: Box<Memo>) {

@@ -121,7 +121,7 @@ fn a_connection_goes_home_with_all_it_sent_4_shards() {
 /// What the broker says before it gives a connection away, a 101 or a Pong, may still be on its way
 /// out when the CONNECT is here.
 fn hand_off_while_sending(shards: &str) {
-    let broker = Broker::start_web(&["--shards", shards]);
+    let broker = Broker::start_web_socket(&["--shards", shards]);
     // Many at a time, so that one turn of a shard has several of them.
     std::thread::scope(|scope| {
         for thread in 0..8 {

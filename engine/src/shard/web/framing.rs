@@ -52,10 +52,18 @@ impl Framing {
     }
 
     /// Writes the header of the frame that is open, if one is.
+    #[inline]
     pub(in crate::shard) fn close(&mut self, output: &mut Output, spliced: usize) {
-        let Some(open) = self.open.take() else { return };
-        let at = open.at;
-        match open.payload_len(output, spliced) {
+        if let Some(open) = self.open.take() {
+            open.close(output, spliced);
+        }
+    }
+}
+
+impl Open {
+    fn close(self, output: &mut Output, spliced: usize) {
+        let at = self.at;
+        match self.payload_len(output, spliced) {
             0 => output.bytes.truncate(at),
             length => {
                 let header = Header::new(Opcode::Binary, length);
@@ -63,9 +71,7 @@ impl Framing {
             }
         }
     }
-}
 
-impl Open {
     #[inline]
     fn payload_len(self, output: &Output, spliced: usize) -> usize {
         let own = output.bytes.len() - self.at - ROOM;

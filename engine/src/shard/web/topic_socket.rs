@@ -12,7 +12,7 @@ use super::leaving::{Farewell, close_code, unavailable_status};
 use super::request::Accepted;
 use super::target::Target;
 use super::{Stage, Waits, WebRole};
-use crate::base::{ConnId, Nanos, SessionId, ShardId};
+use crate::base::{ConnId, Key, Nanos, SessionId, ShardId};
 use crate::pubsub::Message;
 use crate::shard::Shard;
 use crate::shard::connection::{Connection, Dialect, Flow};
@@ -30,6 +30,8 @@ pub(in crate::shard) struct TopicSocket {
     pub(super) topic: Arc<str>,
     hash: u64,
     owner: ShardId,
+    /// The one local filter that matched its last message, and in which epoch of the partition.
+    only_filter: Option<(Key, u64)>,
     qos: QoS,
     retain: bool,
     /// Whether nothing comes before the retained message.
@@ -54,6 +56,7 @@ impl Shard {
         let socket = TopicSocket {
             hash: topic.hash,
             owner: topic.owner,
+            only_filter: None,
             topic: Arc::from(&*target.topic),
             qos: target.qos,
             retain: target.retain,
@@ -149,11 +152,13 @@ impl Shard {
             return Ok(Flow::Gone);
         };
         let name = Arc::clone(&socket.topic);
+        let epoch = self.partition.epoch;
+        let known = socket.only_filter.filter(|&(_, then)| then == epoch);
         let topic = Topic {
             name: &name,
             hash: socket.hash,
             owner: socket.owner,
-            only_filter: None,
+            only_filter: known.map(|(filter, _)| filter),
         };
         let message = Message {
             topic: &name,
@@ -167,7 +172,22 @@ impl Shard {
             expires_at: Nanos::MAX,
             publisher: session.publisher,
         };
-        self.publish_from_web(id, &message, &topic, None)
+        self.memos.forget_answer();
+        let handled = self.publish_from_web(id, &message, &topic, None);
+        self.learn_filter_of(id);
+        handled
+    }
+
+    /// Notes what the partition answered, if only one local filter matched.
+    fn learn_filter_of(&mut self, id: ConnId) {
+        let Some(answer) = self.memos.answer() else {
+            return;
+        };
+        if let Some(web) = self.web_mut(id)
+            && let WebRole::Topic(socket) = &mut web.role
+        {
+            socket.only_filter = Some(answer);
+        }
     }
 }
 
