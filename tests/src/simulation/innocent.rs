@@ -169,10 +169,24 @@ pub(super) fn subscribe_to_all(filters: &[SubscribeFilter<'_>]) -> Vec<u8> {
     out
 }
 
+/// CONNECT, SUBSCRIBE to a topic, and a message to it.
+#[must_use]
+pub fn hello(client_id: &str, topic: &str) -> [Vec<u8>; 3] {
+    [
+        connect(client_id, Version::V5),
+        subscribe_to(topic),
+        publish_to(topic),
+    ]
+}
+
 fn publish() -> Vec<u8> {
+    publish_to(INNOCENT_TOPIC)
+}
+
+fn publish_to(topic: &str) -> Vec<u8> {
     let publish = Publish {
         qos: QoS::AtLeastOnce,
-        topic: INNOCENT_TOPIC,
+        topic,
         packet_identifier: Some(identifier()),
         payload: b"still here",
         ..Publish::default()

@@ -15,7 +15,7 @@ mod world;
 
 pub use client::{Client, Profile, Publication};
 pub use group::{Group, GroupReport};
-pub use innocent::{innocent_goes_on, noise};
+pub use innocent::{hello, innocent_goes_on, noise};
 pub use plan::Plan;
 pub use scene::{Actor, Scene, play, play_with};
 pub use sockets::{Sockets, SocketsReport};

@@ -66,7 +66,8 @@ impl Sockets {
         let plan = Plan::new(seed);
         let mut config = plan.shard_config();
         config.queue_bytes = 1 << 24;
-        let sim = Sim::new(config, plan.mailbox_capacity, plan.faults, seed);
+        // One batch: whatever can overtake does.
+        let sim = Sim::new(config, 1, plan.faults, seed);
         Sockets {
             sim,
             chance: Chance::new(seed ^ 0x50CC),
@@ -88,10 +89,13 @@ impl Sockets {
                 0 if self.talkers.len() < TALKERS_MAX => self.open(),
                 1 => self.close()?,
                 2 => self.vanish(),
+                3..=5 => self.freeze(),
                 _ => self.speak(),
             }
-            let pause = Nanos(self.chance.below(3_000_000));
-            self.pass(pause)?;
+            if self.chance.percent(60) {
+                let pause = Nanos(self.chance.below(3_000_000));
+                self.pass(pause)?;
+            }
         }
         self.settle()?;
         for talker in &self.talkers {
@@ -183,6 +187,13 @@ impl Sockets {
             self.pass(Nanos::from_millis(1))?;
         }
         Err(format!("socket {} is not closed", talker.name))
+    }
+
+    /// A shard stands still, so that mailboxes fill.
+    fn freeze(&mut self) {
+        let shard = self.chance.index(self.sim.shard_count());
+        let span = Nanos(self.chance.below(20_000_000));
+        self.sim.freeze(shard, span);
     }
 
     fn vanish(&mut self) {
