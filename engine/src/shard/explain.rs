@@ -54,7 +54,7 @@ impl Shard {
                 connack.encode(refusal.version, out);
             });
         }
-        self.close(id, None, false);
+        self.close(id, Some(fault), false);
     }
 
     /// Answers each topic filter of a SUBSCRIBE or UNSUBSCRIBE.

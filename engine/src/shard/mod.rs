@@ -204,7 +204,7 @@ impl Shard {
     pub fn on_closed(&mut self, conn: ConnId) {
         if let Some(held) = self.connections.get_mut(conn)
             && held.paused
-            && !held.backlog.is_empty()
+            && held.has_unread()
         {
             // What it sent before still counts, a DISCONNECT above all: it is read when there is
             // room for what it causes.

@@ -12,6 +12,7 @@ mod sessions;
 mod shared;
 mod sys;
 mod turned_away;
+mod web;
 
 use std::sync::Arc;
 
@@ -70,11 +71,15 @@ impl Net {
     }
 
     fn open(&mut self, shard: usize) -> usize {
+        self.open_scheme(shard, Scheme::Mqtt)
+    }
+
+    fn open_scheme(&mut self, shard: usize, scheme: Scheme) -> usize {
         let socket = self.sockets.len();
         self.shards[shard].begin_turn(self.now);
         let id = i32::try_from(socket).unwrap();
         let conn = self.shards[shard]
-            .on_accept(id, Peer::default(), Scheme::Mqtt)
+            .on_accept(id, Peer::default(), scheme)
             .expect("there is room");
         self.sockets.push(Line {
             at: Some((shard, conn)),
@@ -90,12 +95,17 @@ impl Net {
     }
 
     fn send_bytes(&mut self, socket: usize, bytes: &[u8]) {
+        self.feed(socket, bytes);
+        self.settle();
+    }
+
+    /// Bytes come, and nothing else happens yet.
+    fn feed(&mut self, socket: usize, bytes: &[u8]) {
         let Some((shard, conn)) = self.sockets[socket].at else {
             return;
         };
         self.shards[shard].begin_turn(self.now);
         assert_eq!(self.shards[shard].on_bytes(conn, bytes), bytes.len());
-        self.settle();
     }
 
     fn connect(&mut self, shard: usize, connect: Connect<'_>) -> usize {

@@ -47,6 +47,8 @@ pub(super) struct Web {
     waits: Option<Waits>,
     /// Bytes that came here with the connection and are not decoded yet.
     undecoded: Vec<u8>,
+    /// What ended the reading behind them, before the connection came here.
+    ends_with: Option<Farewell>,
     pub(super) role: WebRole,
 }
 
@@ -79,7 +81,7 @@ enum Waits {
     Message(Kind),
 }
 
-const _: () = assert!(size_of::<Web>() <= 296, "an idle one costs little");
+const _: () = assert!(size_of::<Web>() <= 328, "an idle one costs little");
 
 /// What the WebSockets of a shard share.
 #[derive(Debug, Default)]
@@ -106,6 +108,7 @@ impl Web {
             message: Vec::new(),
             waits: None,
             undecoded: Vec::new(),
+            ends_with: None,
             role: WebRole::None,
         }
     }
@@ -172,10 +175,14 @@ impl Shard {
         };
         let is_paused = conn.paused;
         let Some(web) = &mut conn.web else { return };
+        let ends_with = web.ends_with.take();
         if is_paused {
             web.waits = Some(Waits::Packets);
         } else if !web.undecoded.is_empty() {
             self.take_web_bytes(id, &[]);
+        }
+        if let Some(farewell) = ends_with {
+            self.leave(id, farewell);
         }
     }
 
@@ -229,7 +236,11 @@ impl Shard {
         let inflater = &mut self.web.inflater;
         let read = web.receiver.read(bytes, &mut payload, &limits, inflater);
         let taken = read.as_ref().map_or(bytes.len(), |&(taken, _)| taken);
+        if matches!(read, Ok((_, Event::Ping))) {
+            self.answer_ping(id);
+        }
         if is_stream {
+            self.prepare_hand_over(id, &read);
             self.take_stream(id, &payload, &bytes[taken..]);
             payload.clear();
         }
@@ -239,14 +250,30 @@ impl Shard {
                 let message = std::mem::take(&mut payload);
                 self.on_topic_message(id, message, kind);
             }
-            Ok((_, control)) => {
-                self.keep_message(id, &mut payload);
-                self.on_control(id, &control);
-            }
+            Ok((_, Event::Close(code))) => self.leave(id, Farewell::answer_to(code)),
+            // Of a Pong nothing is wanted but that something came.
+            Ok((_, Event::Ping | Event::Pong)) => self.keep_message(id, &mut payload),
             Err(violation) => self.leave(id, violation.into()),
         }
         self.spare_payload(payload);
         taken
+    }
+
+    /// A CONNECT may take the connection elsewhere: what stopped the reading behind it must go along.
+    fn prepare_hand_over(&mut self, id: ConnId, read: &Result<(usize, Event), Violation>) {
+        let Some(conn) = self.connections.get_mut(id) else {
+            return;
+        };
+        if conn.session.is_some() {
+            return;
+        }
+        if let Some(web) = &mut conn.web {
+            web.ends_with = match read {
+                Ok((_, Event::Close(code))) => Some(Farewell::answer_to(*code)),
+                Ok(_) => None,
+                Err(violation) => Some((*violation).into()),
+            };
+        }
     }
 
     /// A message of which more is to come stays with its connection.
@@ -290,21 +317,8 @@ impl Shard {
         let waits = conn.paused.then_some(Waits::Packets);
         if let Some(web) = &mut conn.web {
             web.undecoded = Vec::new();
+            web.ends_with = None;
             web.waits = waits;
-        }
-    }
-
-    fn on_control(&mut self, id: ConnId, event: &Event) {
-        let Some(conn) = self.connections.get_mut(id) else {
-            return;
-        };
-        match event {
-            Event::Ping => self.answer_ping(id),
-            Event::Close(code) => self.leave(id, leaving::Farewell::answer_to(*code)),
-            _ => {
-                // A Pong: that anything came was noted.
-                debug_assert!(conn.web.is_some(), "frames come on WebSockets");
-            }
         }
     }
 
@@ -331,6 +345,12 @@ impl Shard {
 }
 
 impl Connection {
+    /// Whether something whole that came waits for room.
+    pub(super) fn has_unread(&self) -> bool {
+        let waits = self.web.as_ref().is_some_and(|web| web.waits.is_some());
+        waits || !self.backlog.is_empty()
+    }
+
     /// What a topic's socket was asked for.
     pub(super) fn topic_socket(&self) -> Option<&TopicSocket> {
         match &self.web.as_deref()?.role {
