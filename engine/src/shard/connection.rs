@@ -64,7 +64,12 @@ pub(super) enum Dialect {
     #[default]
     Mqtt,
     /// Each WebSocket message is a message of one topic.
-    Topic,
+    Topic {
+        /// Whether the answer to its request has left: nothing comes before it.
+        is_open: bool,
+        /// Whether what is not marked, and is UTF-8, comes as text.
+        takes_text: bool,
+    },
     /// STOMP in WebSocket messages.
     Stomp,
 }
@@ -226,11 +231,11 @@ impl Outgoing {
         self.publish_bytes += packets.len() as u64;
     }
 
-    /// Appends whole frames.
+    /// Appends whole frames to those of a topic's socket.
     #[inline]
     pub(super) fn append_frames(&mut self, conn: &mut Connection, frames: &[u8]) {
-        let out = self.open_for_frames(conn);
-        append(out, frames);
+        self.mark_dirty(conn);
+        append(&mut conn.output.bytes, frames);
         self.publish_bytes += frames.len() as u64;
     }
 

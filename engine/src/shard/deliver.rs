@@ -230,8 +230,11 @@ impl Shard {
             self.counters.dropped += 1;
             return self.overflowed(Some(id));
         }
-        if conn.dialect != Dialect::Mqtt {
-            return self.deliver_in_dialect(carried, id, grant);
+        match conn.dialect {
+            Dialect::Mqtt => {}
+            // What comes before the answer to its request is not for it yet.
+            Dialect::Topic { is_open: false, .. } => return,
+            _ => return self.deliver_in_dialect(carried, id, grant),
         }
         let is_v5 = conn.version == Version::V5;
         let has_own_shape = !grant.subscription_identifiers.is_empty() || conn.has_aliases();

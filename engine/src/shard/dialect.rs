@@ -101,31 +101,24 @@ impl Shard {
         let Some(conn) = self.connections.get_mut(id) else {
             return;
         };
-        // What comes before the answer to its request is not for it yet.
-        if !conn.web.as_ref().is_some_and(|web| web.is_open()) {
-            return;
-        }
         let message = &carried.message;
-        let before = conn.queued_bytes();
-        match conn.dialect {
-            Dialect::Stomp => {
-                let way = stomp::Way {
-                    identifiers: grant.subscription_identifiers,
-                    is_retained: grant.retain,
-                    ack: None,
-                };
-                stomp::put_messages(&mut self.outgoing, conn, message, payload.as_ref(), way);
+        if let Dialect::Topic { takes_text, .. } = conn.dialect {
+            let frame = self.templates.frame(message, takes_text);
+            self.outgoing.append_frames(conn, frame);
+            if let Some(payload) = payload {
+                self.outgoing.publish_bytes += payload.len() as u64;
+                self.outgoing.splice(conn, payload);
             }
-            _ => {
-                let takes_text = conn.topic_socket().is_some_and(|socket| socket.takes_text);
-                let frame = self.templates.frame(message, takes_text);
-                self.outgoing.open_for_frames(conn).extend_from_slice(frame);
-                if let Some(payload) = payload {
-                    self.outgoing.splice(conn, payload);
-                }
-            }
+        } else {
+            let before = conn.queued_bytes();
+            let way = stomp::Way {
+                identifiers: grant.subscription_identifiers,
+                is_retained: grant.retain,
+                ack: None,
+            };
+            stomp::put_messages(&mut self.outgoing, conn, message, payload.as_ref(), way);
+            self.outgoing.publish_bytes += (conn.queued_bytes() - before) as u64;
         }
-        self.outgoing.publish_bytes += (conn.queued_bytes() - before) as u64;
         self.counters.delivered += 1;
     }
 }
@@ -138,20 +131,23 @@ pub(super) fn transmit(
     identifier: PacketIdentifier,
     delivery: &Delivery,
 ) -> bool {
-    if !conn.web.as_ref().is_some_and(|web| web.is_open()) {
-        return false;
-    }
     let message = delivery.stored.message();
     let payload = is_shared(&message).then(|| delivery.stored.payload());
-    if conn.dialect == Dialect::Stomp {
+    let Dialect::Topic {
+        is_open,
+        takes_text,
+    } = conn.dialect
+    else {
         let way = stomp::Way {
             identifiers: &delivery.subscription_identifiers,
             is_retained: delivery.retain,
             ack: Some(identifier),
         };
         return stomp::put_messages(outgoing, conn, &message, payload.as_ref(), way);
+    };
+    if !is_open {
+        return false;
     }
-    let takes_text = conn.topic_socket().is_some_and(|socket| socket.takes_text);
     let out = outgoing.open_for_frames(conn);
     put_topic_message(out, &message, frame_kind(&message, takes_text));
     if let Some(payload) = payload {

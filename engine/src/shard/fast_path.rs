@@ -77,7 +77,8 @@ impl Shard {
         self.counters.publish_bytes_received += packets.bytes.len() as u64;
         let run = Run { packets, publisher };
         if known.owner != self.id {
-            self.outboxes.publish_run(known.owner, &run, known.hash);
+            self.outboxes
+                .publish_run(known.owner, &run, known.hash, None);
         } else if let Some(only) = known.only_filter {
             self.deliver_run(&run, &[only]);
         } else if let Some(only) = self.route_run(&run, known.hash, None) {
@@ -174,8 +175,21 @@ impl Shard {
         let Some(conn) = self.connections.get_mut(id) else {
             return true;
         };
-        if conn.dialect != Dialect::Mqtt {
-            return self.append_frames(id, packets, translation);
+        match conn.dialect {
+            Dialect::Mqtt => {}
+            Dialect::Topic {
+                is_open: true,
+                takes_text: false,
+            } => {
+                let frames = translation.frames_of(packets);
+                if conn.queued_bytes() + frames.len() > self.config.queue_bytes {
+                    return false;
+                }
+                self.outgoing.append_frames(conn, frames);
+                self.counters.delivered += u64::from(packets.count);
+                return true;
+            }
+            _ => return false,
         }
         let is_v5 = conn.version.is_v5();
         if is_v5 && (subscriber.identifier != 0 || conn.has_aliases()) {
@@ -192,31 +206,6 @@ impl Shard {
             return false;
         }
         self.outgoing.append_packets(conn, packets.bytes);
-        self.counters.delivered += u64::from(packets.count);
-        true
-    }
-
-    /// Appends a run to what a topic's socket is sent. False if it is none, or takes other frames.
-    fn append_frames(
-        &mut self,
-        id: ConnId,
-        packets: Packets<'_>,
-        translation: &mut Translation,
-    ) -> bool {
-        let Some(conn) = self.connections.get_mut(id) else {
-            return true;
-        };
-        let Some(socket) = conn.topic_socket() else {
-            return false;
-        };
-        if socket.takes_text || !conn.web.as_ref().is_some_and(|web| web.is_open()) {
-            return false;
-        }
-        let frames = translation.frames_of(packets);
-        if conn.queued_bytes() + frames.len() > self.config.queue_bytes {
-            return false;
-        }
-        self.outgoing.append_frames(conn, frames);
         self.counters.delivered += u64::from(packets.count);
         true
     }

@@ -2,7 +2,7 @@
 //! cause finds room.
 
 use super::Shard;
-use super::message::{Batch, Mail, NO_ACK, Publish, Slice};
+use super::message::{Batch, Mail, NO_ACK, Outcome, Publish, Slice};
 use super::outbox::Source;
 use super::route::Carried;
 use super::run::Run;
@@ -59,6 +59,7 @@ impl Shard {
                 let run = self.run_of(batch, publish.body);
                 let source = chunk_source(batch, publish.body);
                 self.route_run(&run, publish.topic_hash, Some(source));
+                self.say_routed(from, publish.ack, batch, Outcome::Matched);
             }
             Mail::DeliverRun(deliver) => {
                 let run = self.run_of(batch, deliver.body);
@@ -108,8 +109,14 @@ impl Shard {
     fn on_publish_mail(&mut self, from: ShardId, publish: Publish, batch: &Batch) {
         let mut carried = carried_in(batch, publish.body, publish.topic_hash);
         let outcome = self.route(&mut carried);
-        if publish.ack != NO_ACK {
-            let to = batch.acks[publish.ack as usize];
+        self.say_routed(from, publish.ack, batch, outcome);
+    }
+
+    /// Answers the home, if it waits for that.
+    #[inline]
+    fn say_routed(&mut self, from: ShardId, ack: u32, batch: &Batch, outcome: Outcome) {
+        if ack != NO_ACK {
+            let to = batch.acks[ack as usize];
             let class = match to.behind_deliveries {
                 true => Class::Deliver,
                 false => Class::Ack,

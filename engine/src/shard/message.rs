@@ -13,7 +13,7 @@ use crate::pubsub::shared::{Attempt, Members};
 pub enum Mail {
     /// Home → owner, publish class: route this message.
     Publish(Publish),
-    /// Home → owner, publish class: route this run; nobody waits for it.
+    /// Home → owner, publish class: route this run.
     PublishRun(Publish),
     /// Home → owner, publish class: a filter got its first subscriber here.
     Attach(Box<Attach>),

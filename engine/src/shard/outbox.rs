@@ -99,10 +99,7 @@ impl Outboxes {
     ) {
         let body = self.place(to, Class::Publish, message, stored);
         let batch = &mut self.peers[to.index()].publish;
-        let ack = ack.map_or(NO_ACK, |ack| {
-            batch.acks.push(ack);
-            u32::try_from(batch.acks.len() - 1).expect("fewer acks than items")
-        });
+        let ack = push_ack(batch, ack);
         batch.items.push(Mail::Publish(Publish {
             topic_hash,
             body,
@@ -111,14 +108,21 @@ impl Outboxes {
     }
 
     /// Mails a run to its owner.
-    pub(super) fn publish_run(&mut self, to: ShardId, run: &Run<'_>, topic_hash: u64) {
+    pub(super) fn publish_run(
+        &mut self,
+        to: ShardId,
+        run: &Run<'_>,
+        topic_hash: u64,
+        ack: Option<AckTo>,
+    ) {
         let source = self.copy_in_run(run);
         let batch = &mut self.peers[to.index()].publish;
         let body = refer(batch, source);
+        let ack = push_ack(batch, ack);
         batch.items.push(Mail::PublishRun(Publish {
             topic_hash,
             body,
-            ack: NO_ACK,
+            ack,
         }));
     }
 
@@ -313,6 +317,14 @@ impl Outboxes {
         let count = |p: &PeerBox| p.ack.items.len() + p.deliver.items.len() + p.publish.items.len();
         self.peers.iter().map(count).sum()
     }
+}
+
+#[inline]
+fn push_ack(batch: &mut Batch, ack: Option<AckTo>) -> u32 {
+    ack.map_or(NO_ACK, |ack| {
+        batch.acks.push(ack);
+        u32::try_from(batch.acks.len() - 1).expect("fewer acks than items")
+    })
 }
 
 fn deliver_item(batch: &mut Batch, body: Slice, filters: &[Key]) -> Deliver {

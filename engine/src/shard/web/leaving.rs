@@ -34,6 +34,7 @@ impl Shard {
     /// Stops reading; the rest follows when all that came before is routed and answered.
     pub(in crate::shard) fn leave(&mut self, id: ConnId, farewell: Farewell) {
         let now = self.now;
+        self.publish_gathered(id);
         let Some(conn) = self.connections.get_mut(id) else {
             return;
         };

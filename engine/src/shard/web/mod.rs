@@ -7,6 +7,7 @@
 mod alive;
 mod demo;
 mod framing;
+mod gather;
 mod leaving;
 mod plain;
 mod request;
@@ -24,6 +25,7 @@ use crate::base::limits::WEBSOCKET_FRAGMENTS_MAX;
 use crate::base::{ConnId, Nanos};
 use alive::Alive;
 use framing::Framing;
+use gather::Gathered;
 use request::Accepted;
 use topic_socket::TopicSocket;
 
@@ -89,6 +91,7 @@ pub(super) struct WebShared {
     inflater: Inflater,
     /// The payload of the frames that are read.
     payload: Vec<u8>,
+    gathered: Gathered,
     /// Connections whose last frame waits.
     leaving: Vec<ConnId>,
 }
@@ -203,6 +206,7 @@ impl Shard {
                 _ => rest.len(),
             };
         }
+        self.publish_gathered(id);
         taken
     }
 
@@ -227,7 +231,7 @@ impl Shard {
             return bytes.len();
         };
         let limits = web.limits(conn.dialect, self.config.max_packet_size);
-        let is_stream = conn.dialect != Dialect::Topic;
+        let is_stream = !matches!(conn.dialect, Dialect::Topic { .. });
         let mut payload = match web.message.is_empty() {
             true => std::mem::take(&mut self.web.payload),
             false => std::mem::take(&mut web.message),

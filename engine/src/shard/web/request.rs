@@ -159,9 +159,13 @@ impl Shard {
             return;
         };
         self.put_accepted(id, &accepted, Mode::Messages);
-        if let Some(conn) = self.connections.get_mut(id)
-            && conn.paused
-        {
+        let Some(conn) = self.connections.get_mut(id) else {
+            return;
+        };
+        if let Dialect::Topic { is_open, .. } = &mut conn.dialect {
+            *is_open = true;
+        }
+        if conn.paused {
             conn.paused = false;
             self.effects.resumed.push(id);
         }

@@ -28,16 +28,16 @@ const TEXT_PROPERTY: &[u8] = &[0x01, 0x01];
 #[derive(Debug)]
 pub(in crate::shard) struct TopicSocket {
     pub(super) topic: Arc<str>,
-    hash: u64,
-    owner: ShardId,
+    pub(super) hash: u64,
+    pub(super) owner: ShardId,
     /// The one local filter that matched its last message, and in which epoch of the partition.
-    only_filter: Option<(Key, u64)>,
-    qos: QoS,
-    retain: bool,
+    pub(super) only_filter: Option<(Key, u64)>,
+    pub(super) qos: QoS,
+    pub(super) retain: bool,
     /// Whether nothing comes before the retained message.
     opens_with_last: bool,
-    /// Whether what is not marked, and is UTF-8, comes as text.
-    pub(in crate::shard) takes_text: bool,
+    /// Whether its messages may be handled as runs.
+    pub(super) gathers: bool,
 }
 
 impl Shard {
@@ -53,7 +53,7 @@ impl Shard {
             words: fault.words,
         })?;
         let topic = self.topic(&target.topic);
-        let socket = TopicSocket {
+        let mut socket = TopicSocket {
             hash: topic.hash,
             owner: topic.owner,
             only_filter: None,
@@ -61,12 +61,16 @@ impl Shard {
             qos: target.qos,
             retain: target.retain,
             opens_with_last: target.last,
-            takes_text: target.text,
+            gathers: false,
         };
+        socket.gathers = socket.can_gather();
         let Some(conn) = self.connections.get_mut(id) else {
             return Ok(());
         };
-        conn.dialect = Dialect::Topic;
+        conn.dialect = Dialect::Topic {
+            is_open: false,
+            takes_text: target.text,
+        };
         if let Some(web) = &mut conn.web {
             web.role = WebRole::Topic(Box::new(socket));
             web.stage = Stage::Upgrading(Box::new(accepted));
@@ -122,6 +126,10 @@ impl Shard {
 
     /// A whole message came.
     pub(super) fn on_topic_message(&mut self, id: ConnId, message: Vec<u8>, kind: Kind) {
+        if kind == Kind::Binary && self.gather(id, &message) {
+            return self.spare_payload(message);
+        }
+        self.publish_gathered(id);
         match self.publish_from_socket(id, &message, kind) {
             Ok(Flow::Pause(blocker)) => {
                 self.pause(id, blocker);
