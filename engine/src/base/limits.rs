@@ -22,6 +22,9 @@ pub const OUTBOX_DELIVER_ITEMS_MAX: usize = 8192;
 /// room for properties. A stranger may make a shard keep no more than this.
 pub const CONNECT_BYTES_MAX: u32 = 384 << 10;
 
+/// Subscriptions of one STOMP connection: each is looked at when another comes or goes.
+pub const STOMP_SUBSCRIPTIONS_MAX: usize = 4096;
+
 /// Compressors that the WebSockets of one shard share. One takes some 300 KiB; a connection whose
 /// compressor went to another begins a new context.
 pub const COMPRESSORS_MAX: usize = 32;

@@ -54,7 +54,7 @@ pub struct ServeFlags {
 
     /// Compress messages to WebSocket clients that ask for it (permessage-deflate)
     ///
-    /// It saves network and costs CPU: some 20 µs for a message of 1 KiB, and
+    /// It saves network and costs CPU: a few µs for a message of 1 KiB, and
     /// up to 9 KiB of memory a connection.
     ///
     /// Example: ringbus --ws-compression

@@ -68,7 +68,7 @@ impl Shard {
         let wanted = stomp
             .subscriptions
             .add(&destination, &key, ack)
-            .ok_or(Fault::protocol("the id is that of another subscription"))?;
+            .map_err(Fault::protocol)?;
         let filter = SubscribeFilter {
             filter: &destination,
             qos: match wanted.acknowledges {

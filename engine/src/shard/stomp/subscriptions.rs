@@ -1,6 +1,8 @@
 //! The subscriptions of one connection. Several may have one destination: the shard sees one
 //! subscriber then, and each of them gets its copy.
 
+use crate::base::limits::STOMP_SUBSCRIPTIONS_MAX;
+
 /// How a subscription acknowledges.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum AckMode {
@@ -34,6 +36,7 @@ pub(super) struct Subscriptions {
     // By subscription identifier, from 1.
     destinations: Vec<Option<Destination>>,
     numbers: u32,
+    len: usize,
 }
 
 /// What a SUBSCRIBE asks of the shard.
@@ -46,12 +49,24 @@ pub(super) struct Wanted {
 }
 
 impl Subscriptions {
-    /// Adds one; `None` if the id is taken.
-    pub(super) fn add(&mut self, filter: &str, id: &str, ack: AckMode) -> Option<Wanted> {
-        if self.iter().any(|(_, subscription)| &*subscription.id == id) {
-            return None;
+    /// Adds one.
+    ///
+    /// # Errors
+    /// In words: the id is taken, or there are too many.
+    pub(super) fn add(
+        &mut self,
+        filter: &str,
+        id: &str,
+        ack: AckMode,
+    ) -> Result<Wanted, &'static str> {
+        if self.len == STOMP_SUBSCRIPTIONS_MAX {
+            return Err("the connection has as many subscriptions as one may have");
         }
-        self.numbers += 1;
+        if self.iter().any(|(_, subscription)| &*subscription.id == id) {
+            return Err("the id is that of another subscription");
+        }
+        self.numbers = self.numbers.wrapping_add(1);
+        self.len += 1;
         let subscription = Subscription {
             id: id.into(),
             ack,
@@ -64,7 +79,7 @@ impl Subscriptions {
         });
         destination.subscriptions.push(subscription);
         let mut all = destination.subscriptions.iter();
-        Some(Wanted {
+        Ok(Wanted {
             identifier: u32::try_from(at + 1).expect("fewer than 2^32"),
             acknowledges: all.any(|one| one.ack != AckMode::Auto),
         })
@@ -97,6 +112,7 @@ impl Subscriptions {
                 continue;
             };
             destination.subscriptions.remove(at);
+            self.len -= 1;
             let filter = destination.filter.clone();
             let is_last = destination.subscriptions.is_empty();
             if is_last {
@@ -135,13 +151,13 @@ impl Subscriptions {
 
 #[cfg(test)]
 mod tests {
-    use super::{AckMode, Subscriptions, Wanted};
+    use super::{AckMode, STOMP_SUBSCRIPTIONS_MAX, Subscriptions, Wanted};
 
     #[test]
     fn one_destination_has_one_identifier() {
         let mut all = Subscriptions::default();
         let wanted = |identifier, acknowledges| {
-            Some(Wanted {
+            Ok(Wanted {
                 identifier,
                 acknowledges,
             })
@@ -149,12 +165,24 @@ mod tests {
         assert_eq!(all.add("a", "1", AckMode::Auto), wanted(1, false));
         assert_eq!(all.add("b", "2", AckMode::Client), wanted(2, true));
         assert_eq!(all.add("a", "3", AckMode::Individual), wanted(1, true));
-        assert_eq!(all.add("c", "1", AckMode::Auto), None, "the id is taken");
+        assert!(all.add("c", "1", AckMode::Auto).is_err(), "the id is taken");
         assert_eq!(all.with(1).len(), 2);
         assert_eq!(all.remove("1"), Some(("a".into(), false)));
         assert_eq!(all.remove("3"), Some(("a".into(), true)));
         assert_eq!(all.remove("3"), None);
         assert!(all.with(1).is_empty());
         assert_eq!(all.add("d", "4", AckMode::Auto), wanted(1, false));
+    }
+
+    #[test]
+    fn a_connection_has_so_many_and_no_more() {
+        let mut all = Subscriptions::default();
+        for number in 0..STOMP_SUBSCRIPTIONS_MAX {
+            let id = number.to_string();
+            assert!(all.add("a", &id, AckMode::Auto).is_ok(), "{number}");
+        }
+        assert!(all.add("a", "more", AckMode::Auto).is_err());
+        assert!(all.remove("7").is_some());
+        assert!(all.add("a", "more", AckMode::Auto).is_ok());
     }
 }
