@@ -171,10 +171,12 @@ impl fmt::Display for ListenError {
             (ListenAddress::Tcp(tcp), Some(libc::EADDRINUSE)) => {
                 let mut other = *tcp;
                 other.set_port(tcp.port().checked_add(1).unwrap_or(0));
-                write!(
-                    f,
-                    "address in use (another broker? try --listen {scheme}://{other})"
-                )
+                let what = match self.listener.scheme {
+                    Scheme::Mqtt => "another broker? try",
+                    // The port is a popular one, and a --listen replaces all defaults.
+                    Scheme::Ws => "another program? try --listen mqtt://127.0.0.1:1883",
+                };
+                write!(f, "address in use ({what} --listen {scheme}://{other})")
             }
             (ListenAddress::Tcp(tcp), Some(libc::EADDRNOTAVAIL)) => {
                 let mut any = *tcp;
@@ -250,6 +252,23 @@ mod tests {
                  (another broker? try --listen mqtt://127.0.0.1:{next})"
             )
         );
+    }
+
+    #[test]
+    fn a_web_socket_port_in_use_does_not_cost_the_other_listener() {
+        let wanted = Listener {
+            scheme: Scheme::Ws,
+            ..loopback()
+        };
+        let first = Acceptor::bind(&wanted).expect("a free port");
+        let error = Acceptor::bind(first.listener()).expect_err("taken");
+        let text = error.to_string();
+        assert!(
+            text.starts_with("cannot listen on ws://127.0.0.1:"),
+            "{text}"
+        );
+        let hint = "(another program? try --listen mqtt://127.0.0.1:1883 --listen ws://127.0.0.1:";
+        assert!(text.contains(hint), "{text}");
     }
 
     #[test]
