@@ -98,6 +98,8 @@ pub struct Shard {
     outgoing: Outgoing,
     backlogs: Vec<Vec<u8>>,
     paused: Vec<(ConnId, Blocker)>,
+    /// Something that one of them may wait for was sent after the end of the turn.
+    may_resume: bool,
     timers: Timers,
     targets: Targets,
     memos: Memos,
@@ -137,6 +139,7 @@ impl Shard {
             outgoing: Outgoing::default(),
             backlogs: Vec::new(),
             paused: Vec::new(),
+            may_resume: false,
             timers: Timers::default(),
             targets: Targets::new(config.shards),
             memos: Memos::new(),
@@ -231,6 +234,7 @@ impl Shard {
             return;
         };
         self.outgoing.sent(conn);
+        self.may_resume |= conn.paused;
         if let Some(session) = conn.session {
             self.pump_backlog(session);
         }
@@ -251,6 +255,7 @@ impl Shard {
     }
 
     fn resume_paused(&mut self) {
+        self.may_resume = false;
         if self.paused.is_empty() {
             return;
         }
@@ -308,7 +313,8 @@ impl Shard {
         let retry = self.outboxes.retry_after().map(|after| self.now + after);
         let is_stepping = self.has_replay_work() || !self.stepping.is_empty();
         let step = is_stepping.then_some(self.now);
-        let resumed = (!self.effects.resumed.is_empty()).then_some(self.now);
+        let has_resumed = self.may_resume || !self.effects.resumed.is_empty();
+        let resumed = has_resumed.then_some(self.now);
         let expiry = self.partition.retained.next_expiry();
         let sys = self.sys_deadline();
         [self.timers.next(), retry, step, resumed, expiry, sys]

@@ -123,3 +123,32 @@ fn last_1_opens_with_the_retained_message() {
         }
     }
 }
+
+/// A driver reports a send after the turn, and then sleeps until the shard's deadline.
+#[test]
+fn a_connect_that_waits_for_the_101_to_leave_needs_no_other_event() {
+    let mut moved = false;
+    for number in 0..8 {
+        let mut net = Net::new(2);
+        let socket = net.open_scheme(0, Scheme::Ws);
+        net.feed(socket, &request("/", Some("mqtt")));
+        let (shard, conn) = net.sockets[socket].at.expect("it is open");
+        let answer = net.shards[shard].take_output(conn).expect("the 101");
+        let name = format!("client-{number}");
+        let connect = client(Version::V5, &name);
+        net.feed(socket, &packet(&Packet::Connect(connect)));
+        net.shards[shard].end_turn(&mut net.mailboxes[shard]);
+        net.shards[shard].on_sent(conn, answer);
+        let deadline = net.shards[shard].next_deadline();
+        if net.shards[shard].counters().handoffs == 0 && net.shards[shard].counters().connects == 0
+        {
+            assert_eq!(
+                deadline,
+                Some(net.now),
+                "{name} waits, and nothing wakes the shard"
+            );
+            moved = true;
+        }
+    }
+    assert!(moved, "no client lived elsewhere");
+}
