@@ -4,9 +4,8 @@ use super::link::{Sending, Stage};
 use super::{Sim, index};
 use crate::base::{ConnId, Nanos, Peer, Socket};
 
-/// How long a closed connection may take to read its last bytes and answer with its end: as long
-/// as drivers wait for the one and the other.
-const LINGER: Nanos = Nanos(6_000_000_000);
+/// How long a closed connection may take to read its last bytes and answer with its end.
+const LINGER: Nanos = Nanos(1_000_000_000);
 /// The most bytes one receive returns, like a provided buffer.
 const RECEIVE_BYTES: usize = 32 * 1024;
 
