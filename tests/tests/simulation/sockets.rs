@@ -5,7 +5,7 @@ use ringbus::base::{Nanos, Scheme};
 use ringbus::io::sim::{Faults, Sim};
 use ringbus_tests::simulation::{Plan, Sockets, SocketsReport, WebEnd, hello};
 
-const SEEDS: std::ops::Range<u64> = 0..100;
+const SEEDS: std::ops::Range<u64> = 0..400;
 
 /// Whoever is there hears all that is said, once and in order, its own included: also what it said
 /// just before it closed.
