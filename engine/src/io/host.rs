@@ -280,7 +280,7 @@ impl Host {
             } else if link.ended {
                 self.ended(port, key);
             } else {
-                port.receive(key, link);
+                self.rearm.push(key);
             }
         }
         self.resumed = resumed;
@@ -290,6 +290,7 @@ impl Host {
         while let Some(key) = self.rearm.pop() {
             if let Some(link) = self.links.get_mut(key)
                 && link.wants_bytes()
+                && !link.is_answering()
             {
                 port.receive(key, link);
             }

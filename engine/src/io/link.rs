@@ -143,6 +143,13 @@ impl Link {
         !self.paused && !self.ended && !matches!(self.stage, Stage::Parting | Stage::Dead)
     }
 
+    /// Whether it is sent something while its socket may yet move: it is not received from before
+    /// that has left, or the kernel would hold the socket here when it belongs to another shard.
+    #[inline]
+    pub(crate) fn is_answering(&self) -> bool {
+        self.stage == Stage::Fresh && self.output.is_some()
+    }
+
     /// Ends what the kernel still does with the socket: pending receives report
     /// the end, pending sends fail. Bytes already received can still be read.
     pub(crate) fn shut(&self, how: libc::c_int) -> io::Result<()> {

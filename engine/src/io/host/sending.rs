@@ -53,7 +53,11 @@ impl Host {
             return false;
         };
         match link.stage {
-            Stage::Fresh | Stage::Open => self.shard.on_sent(link.conn, output),
+            Stage::Fresh => {
+                self.rearm.push(key);
+                self.shard.on_sent(link.conn, output);
+            }
+            Stage::Open => self.shard.on_sent(link.conn, output),
             Stage::Flushing => return self.flushed(port, key),
             Stage::Parting | Stage::Lingering | Stage::Dead => {}
         }

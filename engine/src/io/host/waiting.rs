@@ -26,7 +26,8 @@ const POLL: Nanos = Nanos::from_micros(20);
 impl Host {
     /// Decides after [`Host::finish`] how to wait.
     pub(crate) fn wait<P: Port>(&mut self, port: &mut P) -> Wait {
-        if !self.resumed.is_empty() || port.has_backlog() {
+        let has_work = !self.resumed.is_empty() || !self.rearm.is_empty();
+        if has_work || port.has_backlog() {
             return Wait::Not;
         }
         if let Pace::Sleep(span) = self.shard.pace(self.now, clock::thread_cpu) {

@@ -190,7 +190,7 @@ impl Shard {
     }
 
     fn read_web(&mut self, id: ConnId, bytes: &[u8]) -> usize {
-        self.take_what_waited(id);
+        self.take_what_waited(id, bytes);
         let mut taken = 0;
         while taken < bytes.len() {
             let Some(conn) = self.connections.get_mut(id) else {
@@ -210,12 +210,12 @@ impl Shard {
         taken
     }
 
-    /// Takes what had no room before.
-    fn take_what_waited(&mut self, id: ConnId) {
+    /// Takes what had no room before; `behind` it comes what is offered now.
+    fn take_what_waited(&mut self, id: ConnId, behind: &[u8]) {
         let Some(web) = self.web_mut(id) else { return };
         match web.waits.take() {
             None => {}
-            Some(Waits::Packets) => self.take_stream(id, &[], &[]),
+            Some(Waits::Packets) => self.take_stream(id, &[], behind),
             Some(Waits::Message(kind)) => {
                 let message = std::mem::take(&mut web.message);
                 self.on_topic_message(id, message, kind);
