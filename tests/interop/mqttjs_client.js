@@ -139,8 +139,9 @@ async function retained (version, name) {
     const topic = `${name}/retained/${qos}`
     await publisher.publish(topic, 'old', { qos, retain: true })
     await publisher.publish(topic, 'new', { qos, retain: true })
-    // At QoS 0 nothing says that they arrived: an acknowledgement behind them does.
-    await publisher.publish(`${name}/fence`, '', { qos: 1 })
+    // At QoS 0 nothing says that they arrived: an acknowledgement behind them does, on a topic of
+    // the same shard.
+    await publisher.publish(`${name}/retained/fence`, '', { qos: 1 })
     await subscriber.subscribe(topic, { qos: 2 })
     await subscriber.expect(topic, 'new', qos, true)
     await publisher.publish(topic, '', { qos, retain: true })
