@@ -10,7 +10,8 @@ use clap::{ArgAction, ArgMatches, Args};
 #[derive(Args, Clone, Debug)]
 #[allow(
     rustdoc::broken_intra_doc_links,
-    reason = "this is help text, in which [::] is an address"
+    rustdoc::bare_urls,
+    reason = "this is help text, in which [::] is an address and a URL an example"
 )]
 pub struct ServeFlags {
     /// Accept clients here: mqtt://HOST:PORT, ws://HOST:PORT or unix:/PATH (repeatable)
