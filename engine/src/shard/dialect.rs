@@ -79,12 +79,7 @@ impl Shard {
             return Ok(Flow::Continue);
         }
         // Also without a receipt: a Close frame waits until everything before it has come back.
-        let sequence = conn.acks.push(ack);
-        let to = AckTo {
-            conn: id,
-            sequence,
-            behind_deliveries: true,
-        };
+        let to = conn.await_owner(ack.kind);
         self.outboxes
             .publish(topic.owner, message, None, topic.hash, Some(to));
         Ok(Flow::Continue)
@@ -120,6 +115,22 @@ impl Shard {
             self.outgoing.publish_bytes += (conn.queued_bytes() - before) as u64;
         }
         self.counters.delivered += 1;
+    }
+}
+
+impl Connection {
+    /// What a topic's owner is to answer, behind what the message brings back here.
+    pub(super) fn await_owner(&mut self, kind: AckKind) -> AckTo {
+        let sequence = self.acks.push(PendingAck {
+            kind,
+            identifier: PacketIdentifier::MIN,
+            reason: None,
+        });
+        AckTo {
+            conn: self.id,
+            sequence,
+            behind_deliveries: true,
+        }
     }
 }
 

@@ -9,11 +9,9 @@ use super::topic_socket::TopicSocket;
 use crate::base::ConnId;
 use crate::base::limits::SHARED_PAYLOAD_BYTES_MIN;
 use crate::shard::Shard;
-use crate::shard::connection::{AckKind, PendingAck};
-use crate::shard::message::AckTo;
+use crate::shard::connection::AckKind;
 use crate::shard::run::{PUBLISH, Packets, Run};
 use crate::shard::sys::is_brokers_own;
-use ringbus_protocols::mqtt::PacketIdentifier;
 
 /// A run grows no further than this.
 const RUN_BYTES_MAX: usize = 64 << 10;
@@ -102,16 +100,7 @@ impl Shard {
         self.counters.in_runs += u64::from(gathered.count);
         self.counters.publish_bytes_received += gathered.packets.len() as u64;
         if owner != self.id {
-            let sequence = conn.acks.push(PendingAck {
-                kind: AckKind::Silent,
-                identifier: PacketIdentifier::MIN,
-                reason: None,
-            });
-            let ack = AckTo {
-                conn: id,
-                sequence,
-                behind_deliveries: true,
-            };
+            let ack = conn.await_owner(AckKind::Silent);
             self.outboxes.publish_run(owner, &run, hash, Some(ack));
         } else if let Some((only, _)) = known {
             self.deliver_run(&run, &[only]);
