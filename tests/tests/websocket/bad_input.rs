@@ -12,8 +12,9 @@ use std::io::Write;
 use std::time::{Duration, Instant};
 
 const MIB: u64 = 1 << 20;
-/// What an allocator may keep for the next time.
-const SLACK: u64 = 4 * MIB;
+/// What an allocator may keep for the next time, and receive buffers that a turn needed for the first
+/// time: a shard has 16 MiB of them and touches what it needs.
+const SLACK: u64 = 12 * MIB;
 /// How long it may take to give back the rest.
 const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -32,7 +33,7 @@ impl Watched {
     }
 
     /// Attacks a few times, until the allocator's pockets and the buffers of the ring were all in
-    /// use, and then ten times; the memory must be back, and must never have been above `most` more.
+    /// use, and then ten times; the memory must be back, and must never have been above `most` and the slack more.
     fn attacked(mut self, most: u64, attack: impl Fn(&Broker)) {
         for _ in 0..3 {
             attack(&self.broker);
@@ -45,7 +46,11 @@ impl Watched {
             self.web.echo(TEXT, number.to_string());
         }
         let peak = self.broker.peak_resident_bytes().saturating_sub(before);
-        assert!(peak <= most, "grown by {} KiB meanwhile", peak >> 10);
+        assert!(
+            peak <= most + SLACK,
+            "grown by {} KiB meanwhile",
+            peak >> 10
+        );
         let end = Instant::now() + PATIENCE;
         while self.broker.resident_bytes() > before + SLACK {
             let grown = self.broker.resident_bytes() - before;
@@ -61,10 +66,11 @@ impl Watched {
 #[test]
 fn header_bombs_leave_nothing() {
     let bombs: Vec<Vec<u8>> = vec![
-        [&b"GET / HTTP/1.1\r\n"[..], &b"X-Y: z\r\n".repeat(100_000)].concat(),
-        [&b"GET / HTTP/1.1\r\nX: "[..], &vec![b'v'; 1 << 20]].concat(),
-        vec![b'G'; 1 << 20],
+        [&b"GET / HTTP/1.1\r\n"[..], &b"X-Y: z\r\n".repeat(500_000)].concat(),
+        [&b"GET / HTTP/1.1\r\nX: "[..], &vec![b'v'; 4 << 20]].concat(),
+        vec![b'G'; 4 << 20],
     ];
+    // Kept, it would be 40 MiB.
     Watched::start().attacked(8 * MIB, |broker| {
         for bomb in &bombs {
             let mut streams: Vec<_> = (0..10).map(|_| web_stream(broker)).collect();
