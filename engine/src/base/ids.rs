@@ -66,6 +66,8 @@ pub enum Scheme {
     Mqtt,
     /// HTTP, and on it WebSocket.
     Ws,
+    /// The NATS client protocol.
+    Nats,
 }
 
 impl Scheme {
@@ -75,6 +77,7 @@ impl Scheme {
         match self {
             Self::Mqtt => "mqtt",
             Self::Ws => "ws",
+            Self::Nats => "nats",
         }
     }
 
@@ -84,6 +87,7 @@ impl Scheme {
         match self {
             Self::Mqtt => 1883,
             Self::Ws => 8000,
+            Self::Nats => 4222,
         }
     }
 }

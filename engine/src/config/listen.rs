@@ -1,4 +1,5 @@
-//! `--listen` URLs: `mqtt://host:port`, `ws://host:port`, an IPv6 host in brackets, `unix:/path`.
+//! `--listen` URLs: `mqtt://host:port`, `ws://host:port`, `nats://host:port`, an IPv6 host in
+//! brackets, `unix:/path`.
 
 use super::error::Problem;
 use crate::base::Scheme;
@@ -66,6 +67,7 @@ pub(crate) fn parse(url: &str) -> Result<Vec<Listener>, Problem> {
     let (scheme, addresses) = match url.split_once(':') {
         Some(("mqtt", rest)) => (Scheme::Mqtt, parse_tcp(Scheme::Mqtt, rest)?),
         Some(("ws", rest)) => (Scheme::Ws, parse_tcp(Scheme::Ws, rest)?),
+        Some(("nats", rest)) => (Scheme::Nats, parse_tcp(Scheme::Nats, rest)?),
         Some(("unix", rest)) => (Scheme::Mqtt, vec![parse_unix(rest)?]),
         Some((scheme, rest)) if rest.starts_with("//") => return Err(unknown_scheme(scheme)),
         _ => return Err(missing_scheme(url)),
@@ -214,7 +216,7 @@ fn unknown_scheme(scheme: &str) -> Problem {
     };
     Problem::new(
         why,
-        "listeners are mqtt://host:port, ws://host:port and unix:/path",
+        "listeners are mqtt://host:port, ws://host:port, nats://host:port and unix:/path",
     )
 }
 
@@ -260,6 +262,7 @@ mod tests {
         assert_eq!(one("mqtt://[::]"), tcp("[::]:1883"));
         assert_eq!(one("ws://127.0.0.1"), tcp("127.0.0.1:8000"));
         assert_eq!(one("ws://[::1]:8083/mqtt"), tcp("[::1]:8083"));
+        assert_eq!(one("nats://127.0.0.1"), tcp("127.0.0.1:4222"));
         let named = parse("mqtt://localhost:1883").expect("localhost resolves");
         assert!(named.iter().all(Listener::is_local), "{named:?}");
     }
@@ -277,6 +280,7 @@ mod tests {
             "mqtt://127.0.0.1:1883",
             "mqtt://[::1]:1883",
             "ws://127.0.0.1:8000",
+            "nats://127.0.0.1:4222",
             "unix:/run/x.sock",
         ] {
             let listeners = parse(url).expect(url);

@@ -175,6 +175,7 @@ impl fmt::Display for ListenError {
                     Scheme::Mqtt => "another broker? try",
                     // The port is a popular one, and a --listen replaces all defaults.
                     Scheme::Ws => "another program? try --listen mqtt://127.0.0.1:1883",
+                    Scheme::Nats => "a NATS server? try --listen mqtt://127.0.0.1:1883",
                 };
                 write!(f, "address in use ({what} --listen {scheme}://{other})")
             }
