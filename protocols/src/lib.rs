@@ -9,10 +9,12 @@
 //! - [`http`]: request heads, short responses and origins, as far as WebSockets need them.
 //! - [`websocket`]: the handshake, frames, messages and their compression.
 //! - [`stomp`]: STOMP 1.2, 1.1 and 1.0.
+//! - [`nats`]: the client protocol of NATS, and how its subjects are topics.
 #![forbid(unsafe_code)]
 
 pub mod http;
 pub mod mqtt;
+pub mod nats;
 pub mod stomp;
 pub mod topic;
 pub mod websocket;
