@@ -176,10 +176,11 @@ impl Broker {
 impl Own {
     /// The port of the listener with this scheme, from the banner.
     fn wait_for_port(&mut self, scheme: &str) -> io::Result<u16> {
-        let listener = format!("listening on {scheme}://127.0.0.1:");
+        let listener = format!(" {scheme}://127.0.0.1:");
         let mut said = Vec::new();
         while let Ok(line) = self.output.recv_timeout(START_TIMEOUT) {
-            if let Some(port) = line.split(&listener).nth(1) {
+            let is_listeners = line.starts_with("listening on ");
+            if let Some(port) = line.split(&listener).nth(1).filter(|_| is_listeners) {
                 let digits = port
                     .split(|c: char| !c.is_ascii_digit())
                     .next()

@@ -235,7 +235,7 @@ impl Server {
         connections_max: usize,
         doorbells: Vec<Arc<WakeFd>>,
     ) -> Result<(), ServerError> {
-        let (shard_config, seed) = settings::shard_config(config, connections_max);
+        let (shard_config, seed) = settings::shard_config(config, connections_max, &self.acceptors);
         let wakers = doorbells
             .iter()
             .map(|bell| Arc::clone(bell) as Arc<dyn Wake>)

@@ -94,8 +94,8 @@ impl Broker {
         output.collect(child.stdout.take().expect("stdout is piped"));
         output.collect(child.stderr.take().expect("stderr is piped"));
         output.wait_line("ready in ");
-        let address = output.listener("mqtt://").expect("it listens for MQTT");
-        let web_socket = output.listener("ws://");
+        let address = output.listener("mqtt").expect("it listens for MQTT");
+        let web_socket = output.listener("ws");
         Broker {
             child,
             address,
@@ -378,12 +378,15 @@ impl Output {
     /// The address of the first listener with this scheme that the banner names.
     fn listener(&self, scheme: &str) -> Option<SocketAddr> {
         let state = self.lock();
-        let start = format!("listening on {scheme}");
-        let url = |line: &String| line.split_once(&start).map(|(_, rest)| rest.to_owned());
-        let rest = state.lines.iter().find_map(url)?;
-        let host = rest.split_whitespace().next().unwrap_or(&rest);
+        let urls = |line: &String| {
+            line.split_once("listening on ")
+                .map(|(_, urls)| urls.to_owned())
+        };
+        let urls = state.lines.iter().find_map(urls)?;
+        let mut urls = urls.split(' ');
+        let host = urls.find_map(|url| url.strip_prefix(scheme)?.strip_prefix("://"))?;
         let address = host.parse();
-        Some(address.unwrap_or_else(|error| panic!("no address in {rest:?}: {error}")))
+        Some(address.unwrap_or_else(|error| panic!("no address in {host:?}: {error}")))
     }
 
     fn wait_end(&self) -> Vec<String> {

@@ -238,7 +238,7 @@ fn a_unix_socket_serves_and_is_gone_afterwards() {
     let path = scratch("serve.sock");
     let url = format!("unix:{}", path.display());
     let broker = Broker::start_with(&["-l", &url]);
-    broker.wait_line(&format!("listening on {url}"));
+    broker.wait_line(&url);
     UnixStream::connect(&path).expect("it listens");
     broker.stop();
     assert!(!path.exists());

@@ -25,6 +25,9 @@ pub const CONNECT_BYTES_MAX: u32 = 384 << 10;
 /// Subscriptions of one STOMP connection: each is looked at when another comes or goes.
 pub const STOMP_SUBSCRIPTIONS_MAX: usize = 4096;
 
+/// Subscriptions of one NATS connection.
+pub const NATS_SUBSCRIPTIONS_MAX: usize = 1 << 20;
+
 /// Compressors that the WebSockets of one shard share. One takes some 300 KiB; a connection whose
 /// compressor went to another begins a new context.
 pub const COMPRESSORS_MAX: usize = 32;

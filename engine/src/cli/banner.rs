@@ -4,8 +4,8 @@ use crate::config::format_cpus;
 use std::fmt;
 use std::time::Duration;
 
-/// The facts of a start. Its lines are read by people and by programs: a line
-/// `listening on URL` names the real port, `ready in N ms` comes last.
+/// The facts of a start. Its lines are read by people and by programs: the line
+/// `listening on URL URL` names the real ports, `ready in N ms` comes last.
 #[derive(Clone, Debug)]
 pub struct Banner {
     /// How many shards run.
@@ -37,8 +37,8 @@ impl fmt::Display for Banner {
             Some(why) => writeln!(f, "io: {} ({why})", self.driver)?,
             None => writeln!(f, "io: {}", self.driver)?,
         }
-        for listener in &self.listeners {
-            writeln!(f, "listening on {listener}")?;
+        if !self.listeners.is_empty() {
+            writeln!(f, "listening on {}", self.listeners.join(" "))?;
         }
         writeln!(f, "in memory: nothing survives a restart")?;
         writeln!(f, "ready in {} ms", self.took.as_millis())
@@ -59,7 +59,7 @@ mod tests {
             cpus: vec![0, 1],
             driver: "epoll".into(),
             why: Some("io_uring is denied here".into()),
-            listeners: vec!["mqtt://127.0.0.1:1883".into()],
+            listeners: vec!["mqtt://127.0.0.1:1883".into(), "ws://[::1]:8000".into()],
             took: Duration::from_micros(3_400),
         };
         let text = banner.to_string();
@@ -69,7 +69,10 @@ mod tests {
             lines[1],
             "2 shards on CPUs 0,1; io: epoll (io_uring is denied here)"
         );
-        assert_eq!(lines[2], "listening on mqtt://127.0.0.1:1883");
+        assert_eq!(
+            lines[2],
+            "listening on mqtt://127.0.0.1:1883 ws://[::1]:8000"
+        );
         assert_eq!(lines[3], "in memory: nothing survives a restart");
         assert_eq!(lines[4], "ready in 3 ms");
         assert_eq!(lines.len(), 5);

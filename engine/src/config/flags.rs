@@ -14,16 +14,16 @@ use clap::{ArgAction, ArgMatches, Args};
     reason = "this is help text, in which [::] is an address and a URL an example"
 )]
 pub struct ServeFlags {
-    /// Accept clients here: mqtt://HOST:PORT, ws://HOST:PORT or unix:/PATH (repeatable)
+    /// Accept clients here: mqtt://, ws:// or nats://HOST:PORT, or unix:/PATH (repeatable)
     ///
     /// mqtt and unix speak MQTT. ws speaks WebSocket, and on it MQTT, STOMP or
-    /// bare messages; clients may name any path. An IPv6 address goes in
-    /// brackets, port 0 takes a free port, and every interface is 0.0.0.0 or
-    /// [::]. Any --listen replaces the defaults.
+    /// bare messages; clients may name any path. nats speaks the NATS client
+    /// protocol. An IPv6 address goes in brackets, port 0 takes a free port, and
+    /// every interface is 0.0.0.0 or [::]. Any --listen replaces the defaults.
     ///
     /// Example: ringbus -l mqtt://0.0.0.0:1883 -l ws://0.0.0.0:8000
     #[arg(short, long, value_name = "URL", env = "RINGBUS_LISTEN")]
-    #[arg(default_values = ["mqtt://127.0.0.1:1883", "ws://127.0.0.1:8000"])]
+    #[arg(default_values = ["mqtt://127.0.0.1:1883", "ws://127.0.0.1:8000", "nats://127.0.0.1:4222"])]
     #[arg(help_heading = "Listening")]
     pub listen: Vec<String>,
 
@@ -75,6 +75,35 @@ pub struct ServeFlags {
     )]
     #[arg(help_heading = "WebSocket")]
     pub ws_ping: String,
+
+    /// Longest line of a NATS client, without the payload
+    ///
+    /// A client that sends a longer one is closed: Maximum Control Line
+    /// Exceeded. It bounds subjects, and subscriptions with their queue groups.
+    ///
+    /// Example: ringbus --nats-max-control-line 8KiB
+    #[arg(
+        long,
+        value_name = "SIZE",
+        env = "RINGBUS_NATS_MAX_CONTROL_LINE",
+        default_value = "4096"
+    )]
+    #[arg(help_heading = "NATS")]
+    pub nats_max_control_line: String,
+
+    /// Ping NATS clients that are silent for so long; 0 turns it off
+    ///
+    /// One that leaves two pings unanswered is closed: Stale Connection.
+    ///
+    /// Example: ringbus --nats-ping 10s
+    #[arg(
+        long,
+        value_name = "TIME",
+        env = "RINGBUS_NATS_PING",
+        default_value = "30s"
+    )]
+    #[arg(help_heading = "NATS")]
+    pub nats_ping: String,
 
     /// How many shards (threads) to run [default: one per CPU allowed]
     ///

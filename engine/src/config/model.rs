@@ -22,6 +22,9 @@ const CONNECTIONS_MAX: u64 = 1 << 24;
 const PACE_US_MAX: u64 = 10_000;
 const RATE_MAX: u64 = 10_000_000;
 const TEXT_BYTES_MAX: usize = 1024;
+/// What a CONNECT of the common clients needs.
+const NATS_CONTROL_LINE_MIN: u64 = 512;
+const NATS_CONTROL_LINE_MAX: u64 = 64 << 10;
 const QUEUED_MESSAGES_MAX: u64 = 1 << 30;
 const RETAINED_MESSAGES_MAX: u64 = 1 << 32;
 const RETAINED_BYTES_MAX: u64 = 1 << 40;
@@ -47,6 +50,10 @@ pub struct Config {
     pub ws_compression: bool,
     /// How long a WebSocket client may be silent before it is pinged; zero is off.
     pub ws_ping: Duration,
+    /// The longest line of a NATS client, 512 B to 64 KiB.
+    pub nats_control_line_max: usize,
+    /// How long a NATS client may be silent before it is pinged; zero for ever.
+    pub nats_ping: Duration,
     /// The largest packet taken, in bytes, header included.
     pub max_packet_size: u32,
     /// Connections of all shards together; `None`: what open files allow.
@@ -184,6 +191,8 @@ impl Config {
             ws_origins: reader.ws_origins()?,
             ws_compression: flags.ws_compression,
             ws_ping: reader.duration_or_off("ws-ping", &flags.ws_ping)?,
+            nats_control_line_max: reader.nats_control_line_max()?,
+            nats_ping: reader.duration_or_off("nats-ping", &flags.nats_ping)?,
             max_packet_size,
             max_connections: reader.max_connections()?,
             queue_bytes: reader.queue_bytes(max_packet_size)?,
@@ -441,6 +450,15 @@ impl Reader<'_> {
             })?;
         }
         Ok(origins)
+    }
+
+    fn nats_control_line_max(&self) -> Result<usize, ConfigError> {
+        let (flag, text) = (
+            "nats-max-control-line",
+            &self.given.flags.nats_max_control_line,
+        );
+        let bytes = self.size(flag, text, NATS_CONTROL_LINE_MIN, NATS_CONTROL_LINE_MAX)?;
+        Ok(usize::try_from(bytes).expect("the range ends at 64 KiB"))
     }
 
     fn rate(&self, flag: &'static str, text: Option<&str>) -> Result<Option<u32>, ConfigError> {

@@ -43,11 +43,13 @@ fn defaults_are_loopback_and_one_shard_per_cpu() {
     let config = config(&[]).expect("defaults are valid");
     assert_eq!(config.shards, 4);
     assert_eq!(config.cpus, [0, 1, 2, 3]);
-    let defaults = [Scheme::Mqtt, Scheme::Ws].map(Listener::loopback);
+    let defaults = [Scheme::Mqtt, Scheme::Ws, Scheme::Nats].map(Listener::loopback);
     assert_eq!(config.listeners, defaults);
     assert_eq!(config.ws_origins, OriginList::default());
     assert!(!config.ws_compression);
     assert_eq!(config.ws_ping, Duration::from_secs(30));
+    assert_eq!(config.nats_ping, Duration::from_secs(30));
+    assert_eq!(config.nats_control_line_max, 4096);
     assert!(config.is_local_only());
     assert_eq!(config.partition_levels, PartitionLevels::default());
     assert_eq!(config.max_packet_size, 2 << 20);

@@ -1,9 +1,10 @@
 //! From what the operator asked for to what a shard must know.
 
-use crate::base::Nanos;
-use crate::config::Config;
+use crate::base::{Nanos, Scheme};
+use crate::config::{Config, ListenAddress};
+use crate::io::listener::Acceptor;
 use crate::pubsub::{Partitioner, RetainedQuota};
-use crate::shard::{Admission, Rate, ShardConfig, WebConfig};
+use crate::shard::{Admission, NatsConfig, Rate, ShardConfig, WebConfig};
 use ahash::RandomState;
 use std::sync::Arc;
 
@@ -11,7 +12,11 @@ use std::sync::Arc;
 const RECEIVE_MAXIMUM: u16 = 1024;
 
 /// The settings of all shards, and the seed of what they draw by chance.
-pub(super) fn shard_config(config: &Config, connections_max: usize) -> (Arc<ShardConfig>, u64) {
+pub(super) fn shard_config(
+    config: &Config,
+    connections_max: usize,
+    acceptors: &[Acceptor],
+) -> (Arc<ShardConfig>, u64) {
     // Keyed anew in every process: nobody can aim at one shard or one bucket.
     let hasher = RandomState::new();
     let seed = hasher.hash_one("seed");
@@ -37,6 +42,7 @@ pub(super) fn shard_config(config: &Config, connections_max: usize) -> (Arc<Shar
             compression: config.ws_compression,
             ping: nanos(config.ws_ping),
         },
+        nats: nats_config(config, acceptors, hasher.hash_one("server")),
         mechanisms: Vec::new(),
         pace_us_max: config.pace_us_max,
         sys_interval: nanos(config.sys_interval),
@@ -52,6 +58,25 @@ pub(super) fn shard_config(config: &Config, connections_max: usize) -> (Arc<Shar
         )),
     };
     (Arc::new(settings), seed)
+}
+
+/// `server` tells this process from others.
+fn nats_config(config: &Config, acceptors: &[Acceptor], server: u64) -> NatsConfig {
+    let mut listeners = acceptors.iter().map(Acceptor::listener);
+    let listener = listeners.find(|listener| listener.scheme == Scheme::Nats);
+    let address = listener.and_then(|listener| match &listener.address {
+        ListenAddress::Tcp(address) => Some(*address),
+        _ => None,
+    });
+    NatsConfig {
+        server_id: format!("RINGBUS{server:016X}").into(),
+        host: address
+            .map_or_else(String::new, |at| at.ip().to_string())
+            .into(),
+        port: address.map_or(0, |at| at.port()),
+        control_line_max: config.nats_control_line_max,
+        ping: nanos(config.nats_ping),
+    }
 }
 
 fn nanos(span: std::time::Duration) -> Nanos {

@@ -48,6 +48,8 @@ pub struct ShardConfig {
     pub server_reference: Option<Box<str>>,
     /// What WebSocket listeners take.
     pub web: WebConfig,
+    /// What NATS listeners take.
+    pub nats: NatsConfig,
     /// Methods of extended authentication.
     pub mechanisms: Vec<Arc<dyn Mechanism>>,
     /// The longest paced wait in microseconds; 0 turns pacing off.
@@ -75,6 +77,46 @@ pub struct WebConfig {
     pub ping: Nanos,
 }
 
+/// What NATS listeners take, and say of themselves.
+#[derive(Clone, Debug)]
+pub struct NatsConfig {
+    /// Names this process among others.
+    pub server_id: Box<str>,
+    /// Where it listens.
+    pub host: Box<str>,
+    /// The port there.
+    pub port: u16,
+    /// The longest line of a client, in bytes.
+    pub control_line_max: usize,
+    /// How long a client may be silent before it is pinged; zero for ever.
+    pub ping: Nanos,
+}
+
+impl NatsConfig {
+    /// Bytes of headers and payload of one message, so that with its subject it is within what an
+    /// MQTT packet may have.
+    #[must_use]
+    pub fn payload_max(&self, max_packet_size: u32) -> usize {
+        let max = max_packet_size as usize;
+        max - (self.control_line_max + PACKET_ROOM).min(max / 2)
+    }
+}
+
+/// Bytes of a packet beside subject and payload, and some to spare.
+const PACKET_ROOM: usize = 1024;
+
+impl Default for NatsConfig {
+    fn default() -> Self {
+        Self {
+            server_id: "ringbus".into(),
+            host: "127.0.0.1".into(),
+            port: 4222,
+            control_line_max: 4096,
+            ping: Nanos::ZERO,
+        }
+    }
+}
+
 impl ShardConfig {
     /// What tests of shards start from.
     #[cfg(test)]
@@ -98,6 +140,7 @@ impl ShardConfig {
             response_information: None,
             server_reference: None,
             web: WebConfig::default(),
+            nats: NatsConfig::default(),
             mechanisms: Vec::new(),
             pace_us_max: 0,
             sys_interval: Nanos::ZERO,

@@ -7,6 +7,7 @@ use ringbus_protocols::websocket::deflate::{Agreed, Deflaters, deflate_frames};
 
 use super::Output;
 use super::authenticate::Authentication;
+use super::nats::Nats;
 use super::sent_aliases::SentAliases;
 use super::web::Web;
 use crate::base::limits::{COMPRESSORS_MAX, POOLED_OUTPUT_BYTES_MAX, POOLED_OUTPUTS_MAX};
@@ -53,6 +54,8 @@ pub(super) struct Connection {
     pub(super) publishes_filled_at: Nanos,
     /// What lies between the stream and the protocol, if that is a WebSocket.
     pub(super) web: Option<Box<Web>>,
+    /// What the NATS client protocol remembers, if that is spoken.
+    pub(super) nats: Option<Box<Nats>>,
     /// What few connections have.
     pub(super) extras: Option<Box<Extras>>,
 }
@@ -72,6 +75,8 @@ pub(super) enum Dialect {
     },
     /// STOMP in WebSocket messages.
     Stomp,
+    /// The NATS client protocol.
+    Nats,
 }
 
 /// What few connections have, so that the others are small.
@@ -85,7 +90,7 @@ pub(super) struct Extras {
     pub(super) auth: Option<Authentication>,
 }
 
-const _: () = assert!(size_of::<Connection>() <= 264, "an idle one costs little");
+const _: () = assert!(size_of::<Connection>() <= 272, "an idle one costs little");
 
 /// Topic aliases that the client set up.
 pub(super) type Aliases = std::collections::HashMap<u16, Box<str>, ahash::RandomState>;
@@ -117,6 +122,7 @@ impl Connection {
             acks: AckQueue::default(),
             publishes_filled_at: Nanos::ZERO,
             web: None,
+            nats: None,
             extras: None,
         }
     }
@@ -158,7 +164,8 @@ impl Connection {
     /// When something is to be done about it if nothing comes; [`Nanos::MAX`] for never.
     pub(super) fn deadline(&self) -> Nanos {
         let web = self.web.as_deref().map_or(Nanos::MAX, Web::deadline);
-        self.silence_ends().min(web)
+        let nats = self.nats.as_deref().map_or(Nanos::MAX, Nats::deadline);
+        self.silence_ends().min(web).min(nats)
     }
 
     /// When to close it if nothing comes; [`Nanos::MAX`] for never.
@@ -402,6 +409,14 @@ pub(super) enum AckKind {
     PubComp,
     /// A RECEIPT of STOMP, the one that has waited longest.
     Receipt,
+    /// `+OK` of NATS, or the `-ERR` that takes its place.
+    Ok,
+    /// A PONG of NATS.
+    Pong,
+    /// To the reply subject of a NATS request: nothing, unless nobody is there to answer it.
+    Responders,
+    /// To the reply subject of a NATS message of QoS 1: that it is kept.
+    Stored,
     /// Nothing is sent: it is only known when the message was routed.
     Silent,
 }
@@ -442,6 +457,10 @@ impl AckQueue {
             .iter()
             .filter(|ack| ack.kind == AckKind::PubAck)
             .count()
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.waiting.len()
     }
 
     pub(super) fn is_empty(&self) -> bool {

@@ -9,6 +9,7 @@ use super::connection::{AckKind, Connection, Dialect, Flow, Outgoing, PendingAck
 use super::deliver::Grant;
 use super::fault::Fault;
 use super::message::AckTo;
+use super::nats;
 use super::publish::routed_reason;
 use super::receive::Handled;
 use super::route::Carried;
@@ -104,6 +105,10 @@ impl Shard {
                 self.outgoing.publish_bytes += payload.len() as u64;
                 self.outgoing.splice(conn, payload);
             }
+        } else if conn.dialect == Dialect::Nats {
+            let in_common = &mut self.nats;
+            let payload = payload.as_ref();
+            nats::put_messages(&mut self.outgoing, conn, in_common, message, payload, grant);
         } else {
             let before = conn.queued_bytes();
             let way = stomp::Way {

@@ -10,6 +10,7 @@ use ringbus_protocols::mqtt::{
 use super::Shard;
 use super::connection::{AckKind, Connection, Dialect, Outgoing, PendingAck};
 use super::fault::{Fault, words_for};
+use super::nats::put_answer;
 use super::stomp::put_receipt;
 use super::subscribe::wire_code;
 use crate::base::ConnId;
@@ -135,6 +136,9 @@ pub(super) fn put_ack(
     match ack.kind {
         AckKind::Silent => return,
         AckKind::Receipt => return put_receipt(outgoing, conn, reason),
+        AckKind::Ok | AckKind::Pong | AckKind::Responders | AckKind::Stored => {
+            return put_answer(outgoing, conn, ack.kind, reason);
+        }
         AckKind::PubAck | AckKind::PubRec | AckKind::PubComp => {}
     }
     let body = (ack.identifier, reason);

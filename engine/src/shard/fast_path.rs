@@ -5,6 +5,7 @@
 use super::connection::{Dialect, Flow};
 use super::deliver::Grant;
 use super::filters::Subscriber;
+use super::nats::{self, RunCopies};
 use super::outbox::Source;
 use super::run::{PUBLISH, Packets, Run};
 use super::{Rate, Shard};
@@ -17,12 +18,15 @@ pub(super) struct Translation {
     longest: u32,
     /// As WebSocket messages.
     frames: Vec<u8>,
+    /// As MSG lines.
+    nats: RunCopies,
 }
 
 impl Translation {
     fn reset(&mut self) {
         self.bytes.clear();
         self.frames.clear();
+        self.nats.reset();
     }
 
     fn frames_of(&mut self, packets: Packets<'_>) -> &[u8] {
@@ -188,6 +192,14 @@ impl Shard {
                 self.outgoing.append_frames(conn, frames);
                 self.counters.delivered += u64::from(packets.count);
                 return true;
+            }
+            Dialect::Nats => {
+                let (outgoing, copies) = (&mut self.outgoing, &mut translation.nats);
+                let bytes_max = self.config.queue_bytes;
+                let identifier = subscriber.identifier;
+                let fits = nats::append_run(outgoing, conn, copies, packets, identifier, bytes_max);
+                self.counters.delivered += if fits { u64::from(packets.count) } else { 0 };
+                return fits;
             }
             _ => return false,
         }

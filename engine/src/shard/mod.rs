@@ -12,6 +12,7 @@
 
 mod acks;
 mod admission;
+mod alive;
 mod authenticate;
 mod config;
 mod connect;
@@ -23,10 +24,12 @@ mod explain;
 mod fast_path;
 mod fault;
 mod filters;
+mod gathered;
 mod leaks;
 mod mail;
 mod membership;
 mod message;
+mod nats;
 mod outbox;
 mod output;
 mod owned;
@@ -53,7 +56,7 @@ mod turn_away;
 mod web;
 
 pub use admission::Admission;
-pub use config::{ShardConfig, WebConfig};
+pub use config::{NatsConfig, ShardConfig, WebConfig};
 pub use effects::{Closing, Effects};
 pub use leaks::Leaks;
 pub use message::{Batch, Mail, Outcome};
@@ -69,10 +72,11 @@ use crate::base::{ConnId, Key, Nanos, Peer, Scheme, SessionId, ShardId, Slab, So
 use crate::mailbox::Mailbox;
 use crate::metrics::Counters;
 use crate::session::SessionStore;
-use connection::{Blocker, Connection, Outgoing};
+use connection::{Blocker, Connection, Dialect, Outgoing};
 use deliver::Recipients;
 use fast_path::Translation;
 use filters::{LocalFilters, PendingSubAck};
+use nats::NatsShared;
 use outbox::Outboxes;
 use owned::{Partition, Targets};
 use pacing::Pacing;
@@ -108,6 +112,7 @@ pub struct Shard {
     recipients: Recipients,
     properties: Vec<u8>,
     web: WebShared,
+    nats: NatsShared,
     effects: Effects,
     counters: Counters,
     gauges: Gauges,
@@ -148,6 +153,7 @@ impl Shard {
             recipients: Recipients::default(),
             properties: Vec::new(),
             web: WebShared::default(),
+            nats: NatsShared::default(),
             effects: Effects::default(),
             counters: Counters::default(),
             gauges: Gauges::default(),
@@ -185,6 +191,10 @@ impl Shard {
         if let Some(conn) = self.connections.get_mut(id) {
             conn.has_place = has_place;
             conn.web = (scheme == Scheme::Ws).then(|| Box::new(Web::new()));
+            if scheme == Scheme::Nats {
+                conn.dialect = Dialect::Nats;
+                self.greet_nats(id);
+            }
         }
         Some(id)
     }
@@ -245,6 +255,7 @@ impl Shard {
     pub fn end_turn(&mut self, mailbox: &mut Mailbox<Batch>) {
         self.close_overflowed();
         self.close_leaving();
+        self.end_exhausted();
         self.fire_timers();
         self.partition.retained.expire(self.now, RETAINED_STEP_MAX);
         self.step_replays();

@@ -415,8 +415,12 @@ pub(super) fn is_broken_text(format: Option<bool>, payload: &[u8]) -> bool {
 /// was sent before [MQTT5-3.7.2-1].
 pub(super) fn routed_reason(kind: AckKind, outcome: Outcome) -> ReasonCode {
     match (kind, outcome) {
-        (AckKind::PubAck, Outcome::Unmatched) => ReasonCode::NoMatchingSubscribers,
-        (AckKind::PubAck | AckKind::Receipt, Outcome::NotRetained) => ReasonCode::QuotaExceeded,
+        (AckKind::PubAck | AckKind::Responders, Outcome::Unmatched) => {
+            ReasonCode::NoMatchingSubscribers
+        }
+        (AckKind::PubAck | AckKind::Receipt | AckKind::Stored, Outcome::NotRetained) => {
+            ReasonCode::QuotaExceeded
+        }
         _ => ReasonCode::Success,
     }
 }

@@ -50,8 +50,10 @@ impl Shard {
         let Some(conn) = self.connections.get_mut(id) else {
             return bytes.len();
         };
-        if conn.dialect == Dialect::Stomp {
-            return self.take_stomp_bytes(id, bytes);
+        match conn.dialect {
+            Dialect::Stomp => return self.take_stomp_bytes(id, bytes),
+            Dialect::Nats => return self.take_nats_bytes(id, bytes),
+            Dialect::Mqtt | Dialect::Topic { .. } => {}
         }
         let mut taken = 0;
         if !conn.backlog.is_empty() {
@@ -116,7 +118,7 @@ impl Shard {
         Stopped { taken, flow }
     }
 
-    fn put_back(&mut self, id: ConnId, mut backlog: Vec<u8>, at: usize) {
+    pub(super) fn put_back(&mut self, id: ConnId, mut backlog: Vec<u8>, at: usize) {
         match self.connections.get_mut(id) {
             Some(conn) if at < backlog.len() => {
                 backlog.drain(..at);
@@ -141,7 +143,7 @@ impl Shard {
         }
     }
 
-    fn keep(&mut self, id: ConnId, rest: &[u8]) {
+    pub(super) fn keep(&mut self, id: ConnId, rest: &[u8]) {
         if rest.is_empty() {
             return;
         }

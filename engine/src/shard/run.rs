@@ -100,6 +100,11 @@ impl<'a> Packets<'a> {
         })
     }
 
+    /// Their payloads.
+    pub(super) fn payloads(self) -> impl Iterator<Item = &'a [u8]> {
+        self.iter().map(|(_, _, payload)| payload)
+    }
+
     /// The topic of all of them.
     pub(super) fn topic(self) -> &'a str {
         let (_, topic, _) = self.iter().next().expect("a run has a packet");

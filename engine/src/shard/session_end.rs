@@ -65,6 +65,7 @@ impl Shard {
                     put_disconnect(&mut self.outgoing, conn, fault, reference);
                 }
                 Dialect::Stomp => put_error(&mut self.outgoing, conn, fault.words, None),
+                Dialect::Nats => self.put_nats_farewell(id, fault),
                 _ => {}
             }
         }

@@ -7,6 +7,7 @@ use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
 use super::Shard;
+use super::connection::Dialect;
 use super::fault::Fault;
 use crate::base::{ConnId, Nanos, SessionId};
 
@@ -96,12 +97,15 @@ impl Shard {
         if conn.paused {
             conn.last_received = self.now;
             self.excuse_silence(id);
+            self.excuse_nats_silence(id);
             self.arm_connection(id);
             return;
         }
         if conn.silence_ends() > self.now {
-            self.on_web_timer(id);
-            return;
+            return match conn.dialect {
+                Dialect::Nats => self.on_nats_timer(id),
+                _ => self.on_web_timer(id),
+            };
         }
         if conn.session.is_none() {
             self.refuse(id, Fault::CONNECT_TIME, &[]);

@@ -74,7 +74,9 @@ impl Broker {
         let address = banner
             .iter()
             .find_map(|line| line.strip_prefix("listening on mqtt://"));
-        let address = address.expect("a listener").parse().expect("an address");
+        let urls = address.expect("a listener");
+        let first = urls.split(' ').next().unwrap_or(urls);
+        let address = first.parse().expect("an address");
         Self {
             child,
             address,

@@ -19,13 +19,13 @@ use ringbus_protocols::websocket::frame::put_frame;
 use ringbus_protocols::websocket::{Event, Kind, Limits, Mode, Opcode, Receiver, Role, Violation};
 
 use super::Shard;
+use super::alive::Alive;
 use super::connection::{Connection, Dialect};
+use super::gathered::Gathered;
 use super::stomp::Stomp;
 use crate::base::limits::WEBSOCKET_FRAGMENTS_MAX;
 use crate::base::{ConnId, Nanos};
-use alive::Alive;
 use framing::Framing;
-use gather::Gathered;
 use request::Accepted;
 use topic_socket::TopicSocket;
 

@@ -1,0 +1,100 @@
+//! Messages of one connection and one topic that came together and can be handled as one: a run, as
+//! MQTT clients send them, of protocols that send something else. Routed once, however many they are.
+
+use ringbus_protocols::wire;
+
+use super::connection::AckKind;
+use super::run::{PUBLISH, Packets, Run};
+use super::topics::Topic;
+use super::{Rate, Shard};
+use crate::base::limits::SHARED_PAYLOAD_BYTES_MIN;
+use crate::base::{ConnId, Key};
+
+/// A run grows no further than this.
+const RUN_BYTES_MAX: usize = 64 << 10;
+
+/// Messages of the connection that is being read, as packets of MQTT 3.1.1.
+#[derive(Debug, Default)]
+pub(super) struct Gathered {
+    packets: Vec<u8>,
+    count: u32,
+    longest: usize,
+}
+
+/// Whether a payload can be part of a run.
+#[inline]
+pub(super) fn can_gather(payload: &[u8], publish_rate: Option<Rate>) -> bool {
+    payload.len() < SHARED_PAYLOAD_BYTES_MIN && publish_rate.is_none()
+}
+
+impl Gathered {
+    /// Appends a message without properties, of QoS 0.
+    #[inline]
+    pub(super) fn push(&mut self, topic: &str, payload: &[u8]) {
+        let start = self.packets.len();
+        let body_len = 2 + topic.len() + payload.len();
+        self.packets.push(PUBLISH);
+        let body_len = u32::try_from(body_len).expect("small payloads only");
+        wire::put_varint(&mut self.packets, body_len);
+        wire::put_str(&mut self.packets, topic);
+        self.packets.extend_from_slice(payload);
+        self.count += 1;
+        self.longest = self.longest.max(self.packets.len() - start);
+    }
+
+    #[inline]
+    pub(super) fn is_empty(&self) -> bool {
+        self.count == 0
+    }
+
+    /// Whether it is to be published before more is added.
+    #[inline]
+    pub(super) fn is_full(&self) -> bool {
+        self.packets.len() >= RUN_BYTES_MAX
+    }
+
+    /// Forgets the messages and keeps the buffer.
+    pub(super) fn clear(&mut self) {
+        self.packets.clear();
+        self.count = 0;
+        self.longest = 0;
+    }
+}
+
+impl Shard {
+    /// Publishes what was gathered of a connection. Returns the one local filter that matched, if
+    /// that was not known.
+    pub(super) fn publish_run_of(
+        &mut self,
+        id: ConnId,
+        gathered: &Gathered,
+        topic: &Topic<'_>,
+    ) -> Option<Key> {
+        let conn = self.connections.get_mut(id)?;
+        let session = self.sessions.get(conn.session?)?;
+        let run = Run {
+            packets: Packets {
+                bytes: &gathered.packets,
+                count: gathered.count,
+                longest: u32::try_from(gathered.longest).expect("small payloads only"),
+                is_v5: false,
+            },
+            publisher: session.publisher,
+        };
+        self.counters.received += u64::from(gathered.count);
+        self.counters.in_runs += u64::from(gathered.count);
+        self.counters.publish_bytes_received += gathered.packets.len() as u64;
+        if topic.owner != self.id {
+            // What says that all before it was routed waits for this.
+            let ack = conn.await_owner(AckKind::Silent);
+            self.outboxes
+                .publish_run(topic.owner, &run, topic.hash, Some(ack));
+            return None;
+        }
+        if let Some(only) = topic.only_filter {
+            self.deliver_run(&run, &[only]);
+            return None;
+        }
+        self.route_run(&run, topic.hash, None)
+    }
+}
