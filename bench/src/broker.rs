@@ -122,7 +122,13 @@ impl Broker {
     pub fn start(own: &OwnBroker) -> io::Result<Self> {
         let mut command = Command::new(&own.binary);
         command.args(["serve", "--listen", "mqtt://127.0.0.1:0"]);
-        command.args(["--listen", "ws://127.0.0.1:0", "--io", &own.io]);
+        command.args([
+            "--listen",
+            "ws://127.0.0.1:0",
+            "--listen",
+            "nats://127.0.0.1:0",
+        ]);
+        command.args(["--io", &own.io]);
         if let Some(shards) = own.shards {
             command.args(["--shards", &shards.to_string()]);
         }
@@ -142,10 +148,10 @@ impl Broker {
         forward(child.stdout.take().expect("piped above"), sender.clone());
         forward(child.stderr.take().expect("piped above"), sender);
         let protocol = own.protocol;
-        let scheme = if is_in_websockets(protocol) {
-            "ws"
-        } else {
-            "mqtt"
+        let scheme = match protocol {
+            Protocol::Nats => "nats",
+            other if is_in_websockets(other) => "ws",
+            _ => "mqtt",
         };
         let mut own = Own { child, output };
         let port = own.wait_for_port(scheme)?;
@@ -262,9 +268,9 @@ impl ShardSums {
 /// What is spoken to an own broker.
 fn own_protocol(wanted: Option<Protocol>) -> io::Result<Protocol> {
     match wanted.unwrap_or_default() {
-        Protocol::Nats | Protocol::Resp => Err(io::Error::new(
+        Protocol::Resp => Err(io::Error::new(
             io::ErrorKind::InvalidInput,
-            "--proto nats and --proto resp need --url: this broker does not speak them",
+            "--proto resp needs --url: this broker does not speak it",
         )),
         own => Ok(own),
     }

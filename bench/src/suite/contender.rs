@@ -30,6 +30,8 @@ pub enum Contender {
     TopicSocket,
     /// The same with `--ws-compression`
     Compression,
+    /// ringbus with `--io ring`, the NATS client protocol
+    RingNats,
     /// Mosquitto
     Mosquitto,
     /// nats-server, in its own protocol
@@ -44,13 +46,14 @@ pub enum Contender {
 
 impl Contender {
     /// All of them.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::Ring,
         Self::Epoll,
         Self::Glommio,
         Self::WebSocket,
         Self::TopicSocket,
         Self::Compression,
+        Self::RingNats,
         Self::Nats,
         Self::Mosquitto,
         Self::Redis,
@@ -67,6 +70,7 @@ impl Contender {
             Self::WebSocket => "ws",
             Self::TopicSocket => "topic",
             Self::Compression => "ws-compression",
+            Self::RingNats => "nats",
             Self::Mosquitto => "mosquitto",
             Self::Nats => "nats-server",
             Self::Redis => "redis-server",
@@ -84,6 +88,7 @@ impl Contender {
             Self::WebSocket => "ringbus, MQTT over WebSocket",
             Self::TopicSocket => "ringbus, topic sockets",
             Self::Compression => "ringbus, topic sockets with compression",
+            Self::RingNats => "ringbus, NATS",
             Self::Mosquitto => "Mosquitto",
             Self::Limit => "copy relay",
             other => other.name(),
@@ -92,7 +97,10 @@ impl Contender {
 
     /// Whether it is ringbus, with some driver and protocol.
     pub fn is_own(self) -> bool {
-        matches!(self, Self::Ring | Self::Epoll | Self::Glommio) || self.is_in_websockets()
+        matches!(
+            self,
+            Self::Ring | Self::Epoll | Self::Glommio | Self::RingNats
+        ) || self.is_in_websockets()
     }
 
     /// What is spoken to it.
@@ -100,7 +108,7 @@ impl Contender {
         match self {
             Self::WebSocket => Protocol::Ws,
             Self::TopicSocket | Self::Compression => Protocol::Topic,
-            Self::Nats => Protocol::Nats,
+            Self::Nats | Self::RingNats => Protocol::Nats,
             Self::Redis => Protocol::Resp,
             _ => Protocol::Mqtt,
         }

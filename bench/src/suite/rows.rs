@@ -126,6 +126,7 @@ impl Shape {
 pub fn rows() -> Vec<Row> {
     let mut rows = throughput_rows();
     rows.extend(websocket_rows());
+    rows.extend(nats_rows());
     rows.extend(other_rows());
     rows
 }
@@ -292,6 +293,41 @@ fn websocket_rows() -> Vec<Row> {
     ]
 }
 
+fn nats_rows() -> Vec<Row> {
+    const THREE: &[Contender] = &[Ring, RingNats, Nats];
+    let small = Shape {
+        payload_bytes: 16,
+        ..P2P
+    };
+    let fan_out = Shape {
+        kind: Kind::FanOut,
+        publishers: 1,
+        subscribers: 200,
+        ..P2P
+    };
+    vec![
+        pinned(
+            "nats-p2p",
+            "50→50 as in `50-50`, by MQTT and by the NATS client protocol",
+            P2P,
+            THREE,
+        ),
+        pinned("nats-p2p-16", "the same with 16 bytes", small, THREE),
+        pinned(
+            "nats-fan-out",
+            "fan-out 1→200 as in `fan-out`, by MQTT and by the NATS client protocol",
+            fan_out,
+            THREE,
+        ),
+        pinned(
+            "nats-one",
+            "50→50, one message a write as in `one-64`, by MQTT and by the NATS client protocol",
+            ONE_PER_WRITE,
+            THREE,
+        ),
+    ]
+}
+
 fn other_rows() -> Vec<Row> {
     let load = Task::Load;
     let large = Shape {
@@ -405,6 +441,7 @@ pub fn goals() -> Vec<Goal> {
         goal("1-mib", Metric::Growth, 64.0, Number("MiB")),
     ];
     goals.extend(websocket_goals());
+    goals.extend(nats_goals());
     goals
 }
 
@@ -431,6 +468,25 @@ fn websocket_goals() -> [Goal; 4] {
         ),
         goal("ws-idle", WebSocket, bytes, 512.0, Above("ws-idle", Ring)),
         goal("ws-idle", Compression, bytes, 20_480.0, Number("bytes")),
+    ]
+}
+
+/// What NATS clients must get: so many times the messages of a CPU second.
+fn nats_goals() -> Vec<Goal> {
+    let goal = |row, factor, contender| Goal {
+        row,
+        by: RingNats,
+        metric: Metric::Cpu,
+        factor,
+        against: Against::Figure(row, contender),
+    };
+    vec![
+        goal("nats-p2p", 1.0 / 3.0, Nats),
+        goal("nats-p2p", 1.2, Ring),
+        goal("nats-p2p-16", 1.0 / 3.0, Nats),
+        goal("nats-p2p-16", 1.2, Ring),
+        goal("nats-fan-out", 1.0 / 3.0, Nats),
+        goal("nats-one", 1.0 / 1.8, Nats),
     ]
 }
 
