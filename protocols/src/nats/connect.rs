@@ -47,52 +47,64 @@ impl Default for ConnectOptions {
     }
 }
 
-/// Reads the options of an [`Op::Connect`](super::Op::Connect). An option that is missing or null
-/// has its default, the last of several counts, and unknown ones are skipped.
+/// Reads the options of an [`Op::Connect`](super::Op::Connect). Keys have no case, as with
+/// nats-server. An option that is missing or null has its default, the last of several counts, and
+/// unknown ones are skipped.
 ///
 /// # Errors
 /// [`Violation::ParserError`] if it is not a JSON object in UTF-8, or if an option has the wrong
-/// type.
+/// type; the violation of an option that cannot be had.
 pub fn parse_connect(json: &[u8]) -> Result<ConnectOptions, Violation> {
     let mut options = ConnectOptions::default();
+    let mut knows_protocol = true;
     let text = utf8(json).map_err(|_| Violation::ParserError)?;
-    json::read_object(text, |key, value| set(&mut options, &key, value))
-        .map_err(|Malformed| Violation::ParserError)?;
+    json::read_object(text, |mut key, value| {
+        key.make_ascii_lowercase();
+        match (options.field(&key), value) {
+            (Some(Field::Flag(flag)), Value::Bool(value)) => *flag = value,
+            (Some(Field::Text(text)), Value::String(value)) => *text = Some(value),
+            (Some(Field::Protocol), Value::Number(value)) => {
+                knows_protocol = matches!(value.as_str(), "0" | "1");
+            }
+            (None, _) | (_, Value::Null) => {}
+            (Some(_), _) => return Err(Malformed),
+        }
+        Ok(())
+    })
+    .map_err(|Malformed| Violation::ParserError)?;
+    if !knows_protocol {
+        return Err(Violation::InvalidClientProtocol);
+    }
+    if options.no_responders && !options.headers {
+        return Err(Violation::NoRespondersRequiresHeaders);
+    }
     Ok(options)
 }
 
-fn set(options: &mut ConnectOptions, key: &str, value: Value) -> Result<(), Malformed> {
-    let flag = match key {
-        "verbose" => &mut options.verbose,
-        "pedantic" => &mut options.pedantic,
-        "echo" => &mut options.echo,
-        "headers" => &mut options.headers,
-        "no_responders" => &mut options.no_responders,
-        _ => return set_text(options, key, value),
-    };
-    match value {
-        Value::Bool(value) => *flag = value,
-        Value::Null => {}
-        _ => return Err(Malformed),
-    }
-    Ok(())
+/// Where the value of a key goes.
+enum Field<'a> {
+    Flag(&'a mut bool),
+    Text(&'a mut Option<String>),
+    Protocol,
 }
 
-fn set_text(options: &mut ConnectOptions, key: &str, value: Value) -> Result<(), Malformed> {
-    let text = match key {
-        "name" => &mut options.name,
-        "user" => &mut options.user,
-        "pass" => &mut options.pass,
-        "auth_token" => &mut options.auth_token,
-        "jwt" => &mut options.jwt,
-        _ => return Ok(()),
-    };
-    match value {
-        Value::String(value) => *text = Some(value),
-        Value::Null => {}
-        _ => return Err(Malformed),
+impl ConnectOptions {
+    fn field(&mut self, key: &str) -> Option<Field<'_>> {
+        Some(match key {
+            "verbose" => Field::Flag(&mut self.verbose),
+            "pedantic" => Field::Flag(&mut self.pedantic),
+            "echo" => Field::Flag(&mut self.echo),
+            "headers" => Field::Flag(&mut self.headers),
+            "no_responders" => Field::Flag(&mut self.no_responders),
+            "name" => Field::Text(&mut self.name),
+            "user" => Field::Text(&mut self.user),
+            "pass" => Field::Text(&mut self.pass),
+            "auth_token" => Field::Text(&mut self.auth_token),
+            "jwt" => Field::Text(&mut self.jwt),
+            "protocol" => Field::Protocol,
+            _ => return None,
+        })
     }
-    Ok(())
 }
 
 #[cfg(test)]
@@ -141,9 +153,28 @@ mod tests {
             b"{\"verbose\":1}",
             b"{\"verbose\":\"true\"}",
             b"{\"user\":7}",
+            b"{\"user\":true}",
+            b"{\"echo\":[]}",
+            b"{\"protocol\":\"1\"}",
             b"{\"name\":\"\xFF\"}",
         ] {
             assert_eq!(parse_connect(json), Err(Violation::ParserError));
         }
+    }
+
+    #[test]
+    fn what_cannot_be_had_is_refused_in_words() {
+        for (json, violation) in [
+            (r#"{"protocol":2}"#, Violation::InvalidClientProtocol),
+            (r#"{"protocol":-1}"#, Violation::InvalidClientProtocol),
+            (
+                r#"{"no_responders":true,"headers":false}"#,
+                Violation::NoRespondersRequiresHeaders,
+            ),
+        ] {
+            assert_eq!(parse_connect(json.as_bytes()), Err(violation));
+        }
+        let quiet = parse_connect(br#"{"Protocol":0,"VERBOSE":false}"#);
+        assert!(quiet.is_ok_and(|options| !options.verbose));
     }
 }

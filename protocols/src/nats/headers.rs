@@ -81,3 +81,73 @@ pub fn end(out: &mut Vec<u8>) {
 
 /// The block that tells a requester that nobody listens.
 pub const NO_RESPONDERS: &[u8] = b"NATS/1.0 503\r\n\r\n";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(block: &[u8]) -> Option<Vec<(&str, &str)>> {
+        headers(block).map(Iterator::collect)
+    }
+
+    #[test]
+    fn what_is_written_is_read() {
+        let pairs = [
+            ("a", ""),
+            ("A", " b "),
+            ("a", "x:y"),
+            ("Mqtt-QoS", "1"),
+            ("~!", "é"),
+        ];
+        let mut block = Vec::new();
+        begin(&mut block);
+        for (name, value) in pairs {
+            assert!(put(&mut block, name, value));
+        }
+        end(&mut block);
+        assert!(block.starts_with(b"NATS/1.0\r\na: \r\nA:  b \r\n"));
+        assert_eq!(read(&block), Some(pairs.to_vec()));
+    }
+
+    #[test]
+    fn headers_that_cannot_be_are_refused() {
+        for (name, value) in [
+            ("", "x"),
+            ("a b", "x"),
+            ("a:", "x"),
+            ("a\r", "x"),
+            ("é", "x"),
+            ("a", "x\r"),
+            ("a", "x\n"),
+        ] {
+            let mut block = Vec::new();
+            assert!(!put(&mut block, name, value), "{name:?}: {value:?}");
+            assert!(block.is_empty());
+        }
+    }
+
+    #[test]
+    fn reading_is_tolerant() {
+        assert_eq!(read(b"NATS/1.0\r\n\r\n"), Some(vec![]));
+        assert_eq!(read(NO_RESPONDERS), Some(vec![]));
+        assert_eq!(
+            read(b"NATS/1.0 503 No\r\na:b\r\n\r\n"),
+            Some(vec![("a", "b")])
+        );
+        assert_eq!(
+            read(b"NATS/1.0\na: b\nc:d"),
+            Some(vec![("a", "b"), ("c", "d")])
+        );
+        let some_bad = b"NATS/1.0\r\nnone\r\n:x\r\n\xFF:x\r\na:b\r\n\r\nc:d\r\n";
+        assert_eq!(read(some_bad), Some(vec![("a", "b")]));
+        for other in [
+            b"".as_slice(),
+            b"NATS/1.0",
+            b"NATS/1.0x\r\n",
+            b"NATS/2.0\r\n\r\n",
+            b"a: b\r\n\r\n",
+        ] {
+            assert_eq!(read(other), None);
+        }
+    }
+}

@@ -10,7 +10,9 @@ pub(super) enum Value {
     Null,
     Bool(bool),
     String(String),
-    /// A number, an array or an object: no option is one.
+    /// A number, as it is written.
+    Number(String),
+    /// An array or an object: no option is one.
     Other,
 }
 
@@ -140,10 +142,12 @@ impl Scanner<'_> {
         if self.rest.starts_with(['{', '[']) {
             let depth = depth.checked_sub(1).filter(|&depth| depth > 0);
             self.nested(depth.ok_or(Malformed)?)?;
-        } else {
-            self.number()?;
+            return Ok(Value::Other);
         }
-        Ok(Value::Other)
+        let before = self.rest;
+        self.number()?;
+        let length = before.len() - self.rest.len();
+        Ok(Value::Number(before[..length].to_owned()))
     }
 
     fn nested(&mut self, depth: u8) -> Result<(), Malformed> {
@@ -256,7 +260,7 @@ mod tests {
             ("b", Value::Bool(false)),
             ("c", Value::Null),
             ("d", string("x")),
-            ("e", Value::Other),
+            ("e", Value::Number("-1.5e+3".to_owned())),
             ("f", Value::Other),
             ("g", Value::Other),
             ("a", string("twice")),

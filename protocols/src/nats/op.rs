@@ -162,9 +162,9 @@ fn parse_pub<'a>(bytes: &'a [u8], limits: &Limits) -> Result<Parsed<'a>, Violati
     let Some(arguments) = Arguments::<3>::read(bytes, 4, limits)? else {
         return Ok(one_more(bytes));
     };
-    let (subject, reply, size) = match arguments.tokens() {
-        &[subject, size] => (subject, None, size),
-        &[subject, reply, size] => (subject, Some(reply), size),
+    let (subject, reply, size) = match *arguments.tokens() {
+        [subject, size] => (subject, None, size),
+        [subject, reply, size] => (subject, Some(reply), size),
         _ => return Err(Violation::ParserError),
     };
     let size = read_size(size)?;
@@ -180,9 +180,9 @@ fn parse_hpub<'a>(bytes: &'a [u8], limits: &Limits) -> Result<Parsed<'a>, Violat
     let Some(arguments) = Arguments::<4>::read(bytes, 5, limits)? else {
         return Ok(one_more(bytes));
     };
-    let (subject, reply, headers, size) = match arguments.tokens() {
-        &[subject, headers, size] => (subject, None, headers, size),
-        &[subject, reply, headers, size] => (subject, Some(reply), headers, size),
+    let (subject, reply, headers, size) = match *arguments.tokens() {
+        [subject, headers, size] => (subject, None, headers, size),
+        [subject, reply, headers, size] => (subject, Some(reply), headers, size),
         _ => return Err(Violation::ParserError),
     };
     let (headers, size) = (read_size(headers)?, read_size(size)?);
@@ -225,9 +225,9 @@ fn parse_sub<'a>(bytes: &'a [u8], limits: &Limits) -> Result<Parsed<'a>, Violati
     let Some(arguments) = Arguments::<3>::read(bytes, 4, limits)? else {
         return Ok(one_more(bytes));
     };
-    let (subject, queue, sid) = match arguments.tokens() {
-        &[subject, sid] => (subject, None, sid),
-        &[subject, queue, sid] => (subject, Some(queue), sid),
+    let (subject, queue, sid) = match *arguments.tokens() {
+        [subject, sid] => (subject, None, sid),
+        [subject, queue, sid] => (subject, Some(queue), sid),
         _ => return Err(Violation::ParserError),
     };
     Ok(Parsed::Op {
@@ -244,9 +244,9 @@ fn parse_unsub<'a>(bytes: &'a [u8], limits: &Limits) -> Result<Parsed<'a>, Viola
     let Some(arguments) = Arguments::<2>::read(bytes, 6, limits)? else {
         return Ok(one_more(bytes));
     };
-    let (sid, max) = match arguments.tokens() {
-        &[sid] => (sid, 0),
-        &[sid, max] => (sid, read_max(max)?),
+    let (sid, max) = match *arguments.tokens() {
+        [sid] => (sid, 0),
+        [sid, max] => (sid, read_max(max)?),
         _ => return Err(Violation::ParserError),
     };
     Ok(Parsed::Op {

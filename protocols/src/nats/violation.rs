@@ -14,16 +14,23 @@ pub enum Violation {
     MaximumControlLine,
     /// Headers and payload are larger than [`Limits::payload_max`](super::Limits).
     MaximumPayload,
+    /// CONNECT asks for another protocol than 0 or 1.
+    InvalidClientProtocol,
+    /// CONNECT asks for `no_responders` without `headers`, which it takes to answer.
+    NoRespondersRequiresHeaders,
 }
 
 impl Violation {
-    /// The words of the `-ERR`, without the quotes.
+    /// The words of the `-ERR`, without the quotes: those of nats-server, in its case. It closes
+    /// without words where we say `Parser Error`, which its documents list.
     pub const fn words(self) -> &'static str {
         match self {
             Self::UnknownProtocolOperation => "Unknown Protocol Operation",
             Self::ParserError => "Parser Error",
-            Self::MaximumControlLine => "Maximum Control Line Exceeded",
+            Self::MaximumControlLine => "maximum control line exceeded",
             Self::MaximumPayload => "Maximum Payload Violation",
+            Self::InvalidClientProtocol => "invalid client protocol",
+            Self::NoRespondersRequiresHeaders => "no responders requires headers support",
         }
     }
 }
