@@ -5,7 +5,7 @@
 use super::connection::{Dialect, Flow};
 use super::deliver::Grant;
 use super::filters::Subscriber;
-use super::nats::{self, RunCopies};
+use super::nats::{self, Lines};
 use super::outbox::Source;
 use super::run::{PUBLISH, Packets, Run};
 use super::{Rate, Shard};
@@ -19,14 +19,14 @@ pub(super) struct Translation {
     /// As WebSocket messages.
     frames: Vec<u8>,
     /// As MSG lines.
-    nats: RunCopies,
+    pub(super) lines: Lines,
 }
 
 impl Translation {
-    fn reset(&mut self) {
+    pub(super) fn reset(&mut self) {
         self.bytes.clear();
         self.frames.clear();
-        self.nats.reset();
+        self.lines.reset();
     }
 
     fn frames_of(&mut self, packets: Packets<'_>) -> &[u8] {
@@ -152,14 +152,26 @@ impl Shard {
         let mut translation = std::mem::take(&mut self.translation);
         translation.reset();
         for subscriber in &subscribers {
-            let is_own = self.is_own(subscriber, run.publisher);
-            if !is_own && !self.append_run(run.packets, subscriber, &mut translation) {
-                self.deliver_one_by_one(run, subscriber);
+            if !self.is_own(subscriber, run.publisher) {
+                self.deliver_run_to(run, subscriber, &mut translation);
             }
         }
         self.translation = translation;
         if let Some(filter) = self.filters.get_mut(only) {
             filter.subscribers = subscribers;
+        }
+    }
+
+    /// Delivers a run to one subscriber.
+    #[inline]
+    pub(super) fn deliver_run_to(
+        &mut self,
+        run: &Run<'_>,
+        subscriber: &Subscriber,
+        translation: &mut Translation,
+    ) {
+        if !self.append_run(run.packets, subscriber, translation) {
+            self.deliver_one_by_one(run, subscriber);
         }
     }
 
@@ -194,10 +206,10 @@ impl Shard {
                 return true;
             }
             Dialect::Nats => {
-                let (outgoing, copies) = (&mut self.outgoing, &mut translation.nats);
+                let (outgoing, lines) = (&mut self.outgoing, &mut translation.lines);
                 let bytes_max = self.config.queue_bytes;
                 let identifier = subscriber.identifier;
-                let fits = nats::append_run(outgoing, conn, copies, packets, identifier, bytes_max);
+                let fits = nats::append_run(outgoing, conn, lines, packets, identifier, bytes_max);
                 self.counters.delivered += if fits { u64::from(packets.count) } else { 0 };
                 return fits;
             }

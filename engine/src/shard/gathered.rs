@@ -9,6 +9,7 @@ use super::topics::Topic;
 use super::{Rate, Shard};
 use crate::base::limits::SHARED_PAYLOAD_BYTES_MIN;
 use crate::base::{ConnId, Key};
+use crate::pubsub::PublisherId;
 
 /// A run grows no further than this.
 const RUN_BYTES_MAX: usize = 64 << 10;
@@ -42,6 +43,19 @@ impl Gathered {
         self.longest = self.longest.max(self.packets.len() - start);
     }
 
+    /// As a run of that publisher.
+    pub(super) fn run(&self, publisher: PublisherId) -> Run<'_> {
+        Run {
+            packets: Packets {
+                bytes: &self.packets,
+                count: self.count,
+                longest: u32::try_from(self.longest).expect("small payloads only"),
+                is_v5: false,
+            },
+            publisher,
+        }
+    }
+
     #[inline]
     pub(super) fn is_empty(&self) -> bool {
         self.count == 0
@@ -72,15 +86,7 @@ impl Shard {
     ) -> Option<Key> {
         let conn = self.connections.get_mut(id)?;
         let session = self.sessions.get(conn.session?)?;
-        let run = Run {
-            packets: Packets {
-                bytes: &gathered.packets,
-                count: gathered.count,
-                longest: u32::try_from(gathered.longest).expect("small payloads only"),
-                is_v5: false,
-            },
-            publisher: session.publisher,
-        };
+        let run = gathered.run(session.publisher);
         self.counters.received += u64::from(gathered.count);
         self.counters.in_runs += u64::from(gathered.count);
         self.counters.publish_bytes_received += gathered.packets.len() as u64;

@@ -102,7 +102,14 @@ impl<'a> Packets<'a> {
 
     /// Their payloads.
     pub(super) fn payloads(self) -> impl Iterator<Item = &'a [u8]> {
-        self.iter().map(|(_, _, payload)| payload)
+        let topic_len = 2 + self.topic().len() + usize::from(self.is_v5);
+        let mut rest = self.bytes;
+        std::iter::from_fn(move || {
+            let (start, body_len) = fixed_header(rest)?;
+            let (packet, after) = rest.split_at(start + body_len);
+            rest = after;
+            Some(&packet[start + topic_len..])
+        })
     }
 
     /// The topic of all of them.

@@ -8,6 +8,7 @@ mod headers;
 mod info;
 mod message;
 mod ops;
+mod pieces;
 mod publish;
 mod run;
 mod subscribe;
@@ -21,13 +22,16 @@ use crate::shard::Shard;
 use crate::shard::alive::{Alive, Verdict};
 use crate::shard::connection::Connection;
 use crate::shard::fault::Fault;
+use crate::shard::filters::Subscriber;
 use crate::shard::gathered::Gathered;
 use crate::shard::topics::Topic;
+use pieces::Pieces;
 use ringbus_protocols::nats::writer;
 use subscriptions::Subscriptions;
 
 pub(super) use message::{put_answer, put_messages};
-pub(super) use run::{RunCopies, append_run};
+pub(super) use pieces::Lines;
+pub(super) use run::append_run;
 
 /// What the NATS client protocol remembers of a connection.
 #[derive(Debug)]
@@ -61,6 +65,8 @@ struct LastSubject {
     topic: String,
     hash: u64,
     owner: ShardId,
+    /// Whether its messages may be part of a run: clients do not publish to the broker's own topics.
+    may_gather: bool,
     /// The one local filter that matched, and in which epoch of the partition.
     only_filter: Option<(Key, u64)>,
 }
@@ -68,7 +74,12 @@ struct LastSubject {
 /// What the NATS connections of a shard share.
 #[derive(Debug, Default)]
 pub(super) struct NatsShared {
+    /// Ops of the connection that is being read.
+    pieces: Pieces,
+    /// The same as packets, for others than NATS clients.
     gathered: Gathered,
+    /// Those, while a run is delivered.
+    others: Vec<Subscriber>,
     /// Subscriptions that have had as many messages as they wanted.
     exhausted: Vec<(ConnId, Box<[u8]>)>,
 }

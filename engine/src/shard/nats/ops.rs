@@ -44,7 +44,13 @@ impl Shard {
             let handled = match parse(&bytes[at..], &limits) {
                 Ok(Parsed::Incomplete { .. }) => break,
                 Ok(Parsed::Op { op, length }) => {
-                    let handled = self.on_op(id, &op);
+                    let (handled, length) = match &op {
+                        Op::Pub(publish) => self.on_pub(id, publish, (bytes, at, length)),
+                        other => {
+                            self.flush_pieces(id, bytes);
+                            (self.on_other_op(id, other), length)
+                        }
+                    };
                     if handled == Ok(Flow::Continue) {
                         at += length;
                     }
@@ -60,22 +66,17 @@ impl Shard {
                 }
                 Ok(Flow::Gone | Flow::Handoff(_)) => return bytes.len(),
                 Err(fault) => {
-                    self.flush_gathered(id);
+                    self.flush_pieces(id, bytes);
                     self.fault(id, fault, &[]);
                     return bytes.len();
                 }
             }
         }
-        self.flush_gathered(id);
+        self.flush_pieces(id, bytes);
         at
     }
 
-    #[inline]
-    fn on_op(&mut self, id: ConnId, op: &Op<'_>) -> Handled {
-        if let Op::Pub(publish) = op {
-            return self.on_pub(id, publish);
-        }
-        self.flush_gathered(id);
+    fn on_other_op(&mut self, id: ConnId, op: &Op<'_>) -> Handled {
         self.check_output(id)?;
         let handled = match op {
             Op::Connect(json) => self.on_nats_connect(id, json),

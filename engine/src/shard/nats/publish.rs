@@ -5,6 +5,7 @@ use ringbus_protocols::nats::subject::put_topic;
 use ringbus_protocols::nats::{Publish, Violation};
 
 use super::headers::Marked;
+use super::pieces::Piece;
 use super::weight;
 use crate::base::{ConnId, Nanos};
 use crate::pubsub::Message;
@@ -16,24 +17,33 @@ use crate::shard::receive::Handled;
 use crate::shard::sys::is_brokers_own;
 
 impl Shard {
+    /// A PUB or HPUB at `at`. Returns how many bytes were taken: others that are like it go along.
     #[inline]
-    pub(super) fn on_pub(&mut self, id: ConnId, publish: &Publish<'_>) -> Handled {
+    pub(super) fn on_pub(
+        &mut self,
+        id: ConnId,
+        publish: &Publish<'_>,
+        (bytes, at, length): (&[u8], usize, usize),
+    ) -> (Handled, usize) {
         let Some(nats) = self.nats_mut(id) else {
-            return Ok(Flow::Gone);
+            return (Ok(Flow::Gone), 0);
         };
+        let is_verbose = nats.options.verbose;
         if nats.last.subject != publish.subject {
-            self.flush_gathered(id);
+            self.flush_pieces(id, bytes);
             if !self.turn_to(id, publish.subject) {
                 self.answer(id, AckKind::Ok, ReasonCode::TopicNameInvalid);
-                return Ok(Flow::Continue);
+                return (Ok(Flow::Continue), length);
             }
         }
-        let is_plain = publish.headers.is_empty() && publish.reply.is_none();
-        if is_plain && can_gather(publish.payload, self.config.publish_rate) {
-            return self.gather_pub(id, publish.payload);
+        let may_gather = self.nats_mut(id).is_some_and(|nats| nats.last.may_gather);
+        let is_plain = publish.headers.is_empty() && publish.reply.is_none() && !is_verbose;
+        if is_plain && may_gather && can_gather(publish.payload, self.config.publish_rate) {
+            let piece = Piece::find(bytes, at, length, publish.payload.len());
+            return (self.gather_ops(id, bytes, piece), piece.len());
         }
-        self.flush_gathered(id);
-        self.publish_alone(id, publish)
+        self.flush_pieces(id, bytes);
+        (self.publish_alone(id, publish), length)
     }
 
     /// Makes the subject the one that is published to; false if it has no topic.
@@ -49,6 +59,7 @@ impl Shard {
         if is_valid {
             let topic = self.topic(&last.topic);
             (last.hash, last.owner) = (topic.hash, topic.owner);
+            last.may_gather = !is_brokers_own(&last.topic);
             last.subject.extend_from_slice(subject);
         }
         if let Some(nats) = self.nats_mut(id) {
@@ -57,69 +68,28 @@ impl Shard {
         is_valid
     }
 
-    /// Keeps a message for a run.
+    /// Keeps ops for a run.
     #[inline]
-    fn gather_pub(&mut self, id: ConnId, payload: &[u8]) -> Handled {
-        let Some(nats) = self
-            .connections
-            .get(id)
-            .and_then(|conn| conn.nats.as_deref())
-        else {
-            return Ok(Flow::Gone);
-        };
-        let (owner, is_verbose) = (nats.last.owner, nats.options.verbose);
-        if self.nats.gathered.is_empty() {
+    fn gather_ops(&mut self, id: ConnId, bytes: &[u8], piece: Piece) -> Handled {
+        if self.nats.pieces.is_empty() {
             // The rest of a run goes where its first message may go.
-            if is_brokers_own(&nats.last.topic) {
-                return Ok(self.refuse_brokers_topic(id));
-            }
-            if let Some(blocker) = self.publish_blocker(owner) {
+            let nats = self
+                .connections
+                .get(id)
+                .and_then(|conn| conn.nats.as_deref());
+            let owner = nats.map(|nats| nats.last.owner);
+            if let Some(blocker) = owner.and_then(|owner| self.publish_blocker(owner)) {
                 return Ok(Flow::Pause(blocker));
             }
         }
-        let Some(nats) = self
-            .connections
-            .get(id)
-            .and_then(|conn| conn.nats.as_deref())
-        else {
-            return Ok(Flow::Gone);
-        };
-        self.nats.gathered.push(&nats.last.topic, payload);
-        if is_verbose {
-            self.flush_gathered(id);
-            self.confirm(id);
-        } else if self.nats.gathered.is_full() {
-            self.flush_gathered(id);
+        self.nats.pieces.push(piece);
+        if self.nats.pieces.is_full() {
+            self.flush_pieces(id, bytes);
         }
         Ok(Flow::Continue)
     }
 
-    /// Publishes what was gathered of that connection.
-    #[inline]
-    pub(super) fn flush_gathered(&mut self, id: ConnId) {
-        if !self.nats.gathered.is_empty() {
-            self.publish_gathered_ops(id);
-        }
-    }
-
-    fn publish_gathered_ops(&mut self, id: ConnId) {
-        let mut gathered = std::mem::take(&mut self.nats.gathered);
-        let epoch = self.partition.epoch;
-        if let Some(nats) = self.nats_mut(id) {
-            // Out of the connection while others are written to.
-            let mut last = std::mem::take(&mut nats.last);
-            if let Some(only) = self.publish_run_of(id, &gathered, &last.topic(epoch)) {
-                last.only_filter = Some((only, epoch));
-            }
-            if let Some(nats) = self.nats_mut(id) {
-                nats.last = last;
-            }
-        }
-        gathered.clear();
-        self.nats.gathered = gathered;
-    }
-
-    /// A message with headers or a reply, or a large one.
+    /// A message with headers or a reply, a large one, or one that is to be confirmed.
     fn publish_alone(&mut self, id: ConnId, publish: &Publish<'_>) -> Handled {
         let Some(nats) = self.nats_mut(id) else {
             return Ok(Flow::Gone);

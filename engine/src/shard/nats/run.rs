@@ -1,81 +1,170 @@
-//! Runs to NATS clients: MSG lines made once for each `sid`, and mostly all subscribers of a filter
-//! have the same.
+//! The way of runs to and from NATS clients.
 
-use ringbus_protocols::nats::subject::put_subject;
-use ringbus_protocols::nats::writer;
-
-use crate::shard::connection::{Connection, Outgoing};
+use super::pieces::{Lines, Pieces, Source, append_lines};
+use crate::base::{ConnId, Key};
+use crate::pubsub::PublisherId;
+use crate::shard::Shard;
+use crate::shard::connection::{Connection, Dialect, Outgoing};
+use crate::shard::fast_path::Translation;
+use crate::shard::filters::Subscriber;
 use crate::shard::run::Packets;
 
-/// A run as MSG lines, for the `sid` that got it last.
-#[derive(Debug, Default)]
-pub(in crate::shard) struct RunCopies {
-    sid: Vec<u8>,
-    subject: Vec<u8>,
-    lines: Vec<u8>,
-}
+use super::LastSubject;
 
-impl RunCopies {
-    pub(in crate::shard) fn reset(&mut self) {
-        self.subject.clear();
-        self.lines.clear();
-    }
-
-    /// The lines for one `sid`.
-    #[inline]
-    fn of(&mut self, packets: Packets<'_>, sid: &[u8]) -> &[u8] {
-        if self.lines.is_empty() || self.sid != sid {
-            self.make(packets, sid);
-        }
-        &self.lines
-    }
-
-    fn make(&mut self, packets: Packets<'_>, sid: &[u8]) {
-        if self.subject.is_empty() {
-            put_subject(packets.topic(), &mut self.subject);
-        }
-        self.sid.clear();
-        self.sid.extend_from_slice(sid);
-        self.lines.clear();
-        for payload in packets.payloads() {
-            writer::put_msg_head(
-                &mut self.lines,
-                &self.subject,
-                sid,
-                None,
-                None,
-                payload.len(),
-            );
-            self.lines.extend_from_slice(payload);
-            self.lines.extend_from_slice(b"\r\n");
-        }
-    }
-}
-
-/// Appends a run to the only subscription with that identifier. False if there are several, or one
-/// that ends, or no room.
+/// Appends a run of packets to a NATS client. False if it has to go one by one.
 #[inline]
 pub(in crate::shard) fn append_run(
     outgoing: &mut Outgoing,
     conn: &mut Connection,
-    copies: &mut RunCopies,
+    lines: &mut Lines,
     packets: Packets<'_>,
     identifier: u32,
     queue_bytes: usize,
 ) -> bool {
-    let queued = conn.queued_bytes();
-    let Some(nats) = conn.nats.as_deref_mut() else {
-        return true;
-    };
-    let Some(sid) = nats.subscriptions.only(identifier) else {
-        return false;
-    };
-    let lines = copies.of(packets, sid);
-    if queued + lines.len() > queue_bytes {
-        return false;
+    let source = Source::Packets(packets);
+    append_lines(outgoing, conn, lines, source, identifier, queue_bytes)
+}
+
+impl Shard {
+    /// Publishes the ops that were gathered out of `bytes`.
+    #[inline]
+    pub(super) fn flush_pieces(&mut self, id: ConnId, bytes: &[u8]) {
+        if !self.nats.pieces.is_empty() {
+            self.publish_pieces(id, bytes);
+        }
     }
-    nats.subscriptions
-        .count_only(identifier, u64::from(packets.count));
-    outgoing.append_packets(conn, lines);
-    true
+
+    fn publish_pieces(&mut self, id: ConnId, bytes: &[u8]) {
+        let mut pieces = std::mem::take(&mut self.nats.pieces);
+        if let Some(nats) = self.nats_mut(id) {
+            // Out of the connection while others are written to.
+            let mut last = std::mem::take(&mut nats.last);
+            self.route_pieces(id, &pieces, bytes, &mut last);
+            if let Some(nats) = self.nats_mut(id) {
+                nats.last = last;
+            }
+        }
+        pieces.clear();
+        self.nats.pieces = pieces;
+    }
+
+    fn route_pieces(&mut self, id: ConnId, pieces: &Pieces, bytes: &[u8], last: &mut LastSubject) {
+        let epoch = self.partition.epoch;
+        let topic = last.topic(epoch);
+        if topic.owner == self.id
+            && let Some(only) = topic.only_filter
+        {
+            return self.deliver_pieces(id, pieces, bytes, last, only);
+        }
+        let mut gathered = std::mem::take(&mut self.nats.gathered);
+        pieces.gather(bytes, &last.topic, &mut gathered);
+        if let Some(only) = self.publish_run_of(id, &gathered, &topic) {
+            last.only_filter = Some((only, epoch));
+        }
+        gathered.clear();
+        self.nats.gathered = gathered;
+    }
+
+    /// To the subscribers of the one filter that matches: the lines of NATS clients are made of the
+    /// ops, and packets only if there is somebody else.
+    fn deliver_pieces(
+        &mut self,
+        id: ConnId,
+        pieces: &Pieces,
+        bytes: &[u8],
+        last: &LastSubject,
+        only: Key,
+    ) {
+        let session = self.connections.get(id).and_then(|conn| conn.session);
+        let Some(session) = session.and_then(|session| self.sessions.get(session)) else {
+            return;
+        };
+        let publisher = session.publisher;
+        self.counters.received += pieces.count as u64;
+        self.counters.in_runs += pieces.count as u64;
+        self.counters.publish_bytes_received += pieces.len() as u64;
+        let Some(filter) = self.filters.get_mut(only) else {
+            return;
+        };
+        let subscribers = std::mem::take(&mut filter.subscribers);
+        let mut translation = std::mem::take(&mut self.translation);
+        translation.reset();
+        let source = Source::Ops(pieces, bytes, &last.subject);
+        let mut others = std::mem::take(&mut self.nats.others);
+        for subscriber in &subscribers {
+            if self.is_own(subscriber, publisher) {
+                continue;
+            }
+            if !self.append_ops(source, subscriber, &mut translation) {
+                others.push(*subscriber);
+            }
+        }
+        if !others.is_empty() {
+            self.deliver_pieces_as_packets(
+                pieces,
+                bytes,
+                publisher,
+                &last.topic,
+                &others,
+                &mut translation,
+            );
+            others.clear();
+        }
+        self.nats.others = others;
+        self.translation = translation;
+        if let Some(filter) = self.filters.get_mut(only) {
+            filter.subscribers = subscribers;
+        }
+    }
+
+    #[inline]
+    fn append_ops(
+        &mut self,
+        source: Source<'_>,
+        subscriber: &Subscriber,
+        translation: &mut Translation,
+    ) -> bool {
+        let session = self.sessions.get(subscriber.session);
+        let Some(conn) = session
+            .and_then(|session| session.conn)
+            .and_then(|id| self.connections.get_mut(id))
+        else {
+            return true;
+        };
+        if conn.dialect != Dialect::Nats {
+            return false;
+        }
+        let (identifier, bytes_max) = (subscriber.identifier, self.config.queue_bytes);
+        let lines = &mut translation.lines;
+        let fits = append_lines(
+            &mut self.outgoing,
+            conn,
+            lines,
+            source,
+            identifier,
+            bytes_max,
+        );
+        self.counters.delivered += if fits { source.count() } else { 0 };
+        fits
+    }
+
+    #[cold]
+    fn deliver_pieces_as_packets(
+        &mut self,
+        pieces: &Pieces,
+        bytes: &[u8],
+        publisher: PublisherId,
+        topic: &str,
+        others: &[Subscriber],
+        translation: &mut Translation,
+    ) {
+        let mut gathered = std::mem::take(&mut self.nats.gathered);
+        pieces.gather(bytes, topic, &mut gathered);
+        let run = gathered.run(publisher);
+        for subscriber in others {
+            self.deliver_run_to(&run, subscriber, translation);
+        }
+        gathered.clear();
+        self.nats.gathered = gathered;
+    }
 }
