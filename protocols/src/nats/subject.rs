@@ -63,11 +63,11 @@ pub fn put_filter(subject: &[u8], out: &mut String) -> Result<(), InvalidSubject
 /// Appends the subject of a topic name.
 #[inline]
 pub fn put_subject(topic: &str, out: &mut Vec<u8>) {
-    if needs_escapes(topic.as_bytes()) {
-        put_levels(topic, out);
-    } else {
+    if is_plain_topic(topic.as_bytes()) {
         let separators = |&byte: &u8| if byte == b'/' { b'.' } else { byte };
         out.extend(topic.as_bytes().iter().map(separators));
+    } else {
+        put_levels(topic, out);
     }
 }
 
@@ -115,28 +115,66 @@ pub fn matches(pattern: &[u8], subject: &[u8]) -> bool {
     tokens.next().is_none()
 }
 
-/// Whether the topic is the subject with other separators, as nearly every one is. Told without a
-/// branch per byte, for the compiler to use vectors.
+/// Whether the topic is the subject with other separators, as nearly every one is.
 #[inline]
 fn is_plain(subject: &[u8]) -> bool {
-    let (Some(&first), Some(&last)) = (subject.first(), subject.last()) else {
-        return false;
+    // Operators that do not branch: with `matches!` the compiler uses no vectors.
+    let is_plain = |byte: u8, next: u8| {
+        (byte > b' ')
+            & (byte < 0x7F)
+            & (byte != b'*')
+            & (byte != b'>')
+            & (byte != b'%')
+            & (byte != b'+')
+            & (byte != b'#')
+            & (byte != b'/')
+            & ((byte != b'.') | (next != b'.'))
     };
-    let is_plain = subject.iter().fold(true, |plain, &byte| {
-        let is_special = matches!(byte, b'*' | b'>' | b'%' | b'+' | b'#' | b'/');
-        plain & byte.is_ascii_graphic() & !is_special
-    });
-    let is_short = subject.len() <= TOPIC_LENGTH_MAX;
-    is_plain && is_short && first != b'.' && last != b'.' && !has_pair(subject, b'.')
+    !subject.starts_with(b".")
+        && subject.len() <= TOPIC_LENGTH_MAX
+        && all_pairs(subject, b'.', is_plain)
 }
 
-/// Whether two of `separator` follow one another.
+/// Whether each byte and the one after it, `end` after the last, are what `holds` says. Without a
+/// branch per byte, for the compiler to use vectors; false for no bytes.
 #[inline]
-fn has_pair(bytes: &[u8], separator: u8) -> bool {
-    let nexts = bytes.iter().skip(1);
-    bytes.iter().zip(nexts).fold(false, |found, (&one, &next)| {
-        found | ((one == separator) & (next == separator))
-    })
+fn all_pairs(bytes: &[u8], end: u8, holds: impl Fn(u8, u8) -> bool) -> bool {
+    let Some((&last, firsts)) = bytes.split_last() else {
+        return false;
+    };
+    let nexts = &bytes[1..];
+    // The last block overlaps the one before it, so that no bytes are left over.
+    let all_hold = if let (Some(first), Some(next)) = (firsts.last_chunk(), nexts.last_chunk()) {
+        let blocks = firsts.as_chunks().0.iter().zip(nexts.as_chunks().0);
+        all_in_block::<16>(first, next, &holds)
+            && blocks.fold(true, |all, (first, next)| {
+                all & all_in_block::<16>(first, next, &holds)
+            })
+    } else if let (Some(first), Some(next), Some(last), Some(after)) = (
+        firsts.first_chunk(),
+        nexts.first_chunk(),
+        firsts.last_chunk(),
+        nexts.last_chunk(),
+    ) {
+        all_in_block::<8>(first, next, &holds) & all_in_block::<8>(last, after, &holds)
+    } else {
+        let mut pairs = firsts.iter().zip(nexts);
+        pairs.all(|(&byte, &next)| holds(byte, next))
+    };
+    all_hold && holds(last, end)
+}
+
+#[inline]
+fn all_in_block<const N: usize>(
+    block: &[u8; N],
+    nexts: &[u8; N],
+    holds: impl Fn(u8, u8) -> bool,
+) -> bool {
+    let mut all = true;
+    for index in 0..N {
+        all &= holds(block[index], nexts[index]);
+    }
+    all
 }
 
 #[inline]
@@ -253,16 +291,19 @@ fn nibble(digit: u8) -> Result<u8, InvalidSubject> {
 
 #[inline]
 fn needs_escape(byte: u8) -> bool {
-    matches!(byte, 0..=b' ' | 0x7F | b'.' | b'*' | b'>' | b'%')
+    (byte <= b' ')
+        | (byte == 0x7F)
+        | (byte == b'.')
+        | (byte == b'*')
+        | (byte == b'>')
+        | (byte == b'%')
 }
 
-/// Whether the subject of a topic is more than the topic with other separators.
+/// Whether the subject of a topic is the topic with other separators.
 #[inline]
-fn needs_escapes(topic: &[u8]) -> bool {
-    let has_special = topic
-        .iter()
-        .fold(false, |found, &byte| found | needs_escape(byte));
-    has_special || topic.starts_with(b"/") || topic.ends_with(b"/") || has_pair(topic, b'/')
+fn is_plain_topic(topic: &[u8]) -> bool {
+    let is_plain = |byte, next| !needs_escape(byte) & ((byte != b'/') | (next != b'/'));
+    !topic.starts_with(b"/") && all_pairs(topic, b'/', is_plain)
 }
 
 #[cold]
@@ -373,6 +414,35 @@ mod tests {
         assert!(topic(&"a".repeat(65_536)).is_err());
         assert!(topic(&"+".repeat(30_000)).is_err());
         assert!(topic(&"%25".repeat(65_535)).is_ok());
+    }
+
+    #[test]
+    fn plain_subjects_and_topics_are_told_at_every_length_and_place() {
+        assert!(!is_plain(b"") && !is_plain_topic(b""));
+        for length in 1..50 {
+            let mut bytes = vec![b'x'; length];
+            for index in 0..length {
+                for special in (0..=b' ').chain(*b"*>%\x7F") {
+                    bytes[index] = special;
+                    assert!(!is_plain(&bytes) && !is_plain_topic(&bytes));
+                }
+                for (special, ends_level) in [(b'/', b'.'), (b'.', b'/')] {
+                    bytes[index] = special;
+                    assert!(!is_plain(&bytes) || special == b'.');
+                    assert!(!is_plain_topic(&bytes) || special == b'/');
+                    bytes[index] = ends_level;
+                    let is_inside = 0 < index && index + 1 < length;
+                    assert_eq!(is_plain(&bytes), is_inside && ends_level == b'.');
+                    assert_eq!(is_plain_topic(&bytes), is_inside && ends_level == b'/');
+                    if index + 2 < length {
+                        bytes[index + 1] = ends_level;
+                        assert!(!is_plain(&bytes) && !is_plain_topic(&bytes));
+                        bytes[index + 1] = b'x';
+                    }
+                }
+                bytes[index] = b'x';
+            }
+        }
     }
 
     #[test]
