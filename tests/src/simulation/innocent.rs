@@ -41,10 +41,10 @@ pub fn innocent_goes_on(bytes: &[u8]) {
     sim.send(innocent, &connect("innocent", Version::V5));
     sim.send(innocent, &subscribe());
     rest(&mut sim);
-    let scheme = if how & 0x20 == 0 {
-        Scheme::Mqtt
-    } else {
-        Scheme::Ws
+    let scheme = match how & 0xA0 {
+        0 => Scheme::Mqtt,
+        0x20 => Scheme::Ws,
+        _ => Scheme::Nats,
     };
     let other = sim.connect_to(scheme, usize::from(how & 1), 1 << 20);
     match (scheme, usize::from(how >> 1 & 3)) {
@@ -54,6 +54,8 @@ pub fn innocent_goes_on(bytes: &[u8]) {
                 sim.send(other, &connect("other", version));
             }
         }
+        (Scheme::Nats, 0) => {}
+        (Scheme::Nats, _) => sim.send(other, NATS_HELLO),
     }
     sim.send(other, bytes);
     rest(&mut sim);
@@ -66,6 +68,9 @@ pub fn innocent_goes_on(bytes: &[u8]) {
     rest(&mut sim);
     check(&mut sim, innocent);
 }
+
+/// What a NATS client starts with, and a subscription to everything.
+const NATS_HELLO: &[u8] = b"CONNECT {\"verbose\":false,\"headers\":true}\r\nSUB > 1\r\n";
 
 /// The request of a WebSocket for MQTT, for STOMP or of a topic; or none.
 fn upgrade(role: usize) -> Vec<u8> {
