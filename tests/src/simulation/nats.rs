@@ -45,6 +45,9 @@ pub struct NatsClients {
     clients: Vec<Client>,
     said: Vec<Said>,
     names: usize,
+    probes: usize,
+    /// Probes that are routed, to nobody.
+    routed_probes: Vec<usize>,
     report: NatsReport,
 }
 
@@ -88,6 +91,7 @@ struct Promise {
     active: Vec<usize>,
     over: Vec<usize>,
     routed: Vec<usize>,
+    probe: Option<usize>,
 }
 
 impl NatsClients {
@@ -105,6 +109,8 @@ impl NatsClients {
             clients: Vec::new(),
             said: Vec::new(),
             names: 0,
+            probes: 0,
+            routed_probes: Vec::new(),
             report: NatsReport::default(),
         }
     }
@@ -121,8 +127,9 @@ impl NatsClients {
                 4 => self.unsubscribe(),
                 5..=7 => self.ping(),
                 8 => self.request(),
-                9 | 10 => self.freeze(),
-                11 if self.chance.percent(30) => self.vanish(),
+                9 => self.probe(),
+                10 | 11 => self.freeze(),
+                12 if self.chance.percent(30) => self.vanish(),
                 _ => self.publish(),
             }
             if self.chance.percent(60) {
@@ -227,6 +234,7 @@ impl NatsClients {
             active: active.map(|one| one.sid).collect(),
             over: over.map(|one| one.sid).collect(),
             routed: routed.map(|(number, _)| number).collect(),
+            probe: None,
         });
         self.sim.send(client.socket, b"PING\r\n");
     }
@@ -269,6 +277,28 @@ impl NatsClients {
         self.sim.send(client.socket, op.as_bytes());
     }
 
+    /// Says something where nobody listens. Who subscribes there when that was routed hears nothing.
+    fn probe(&mut self) {
+        let Some(at) = self.any() else { return };
+        self.probes += 1;
+        let (client, number) = (&mut self.clients[at], self.probes);
+        let ops = format!("PUB $probe.{number} 5\r\nprobe\r\nPING\r\n");
+        client.pings.push_back(Promise {
+            probe: Some(number),
+            ..Promise::default()
+        });
+        self.sim.send(client.socket, ops.as_bytes());
+    }
+
+    fn check_probes(&mut self) {
+        while let Some(number) = self.routed_probes.pop() {
+            let Some(at) = self.any() else { return };
+            // No subscription of ours has this name: whatever comes to it is a mistake.
+            let op = format!("SUB $probe.{number} probe{number}\r\n");
+            self.sim.send(self.clients[at].socket, op.as_bytes());
+        }
+    }
+
     fn freeze(&mut self) {
         let shard = self.chance.index(self.sim.shard_count());
         let span = Nanos(self.chance.below(20_000_000));
@@ -302,6 +332,7 @@ impl NatsClients {
             self.clients.swap(at, last);
             heard?;
         }
+        self.check_probes();
         Ok(())
     }
 
@@ -344,6 +375,7 @@ impl NatsClients {
                 one.most = one.most.min(most);
             }
         }
+        self.routed_probes.extend(promise.probe);
         for number in promise.routed {
             self.said[number].is_routed = true;
         }
@@ -351,6 +383,9 @@ impl NatsClients {
     }
 
     fn hear(&mut self, client: &mut Client, sid: &str, payload: &str) -> Result<(), String> {
+        if payload == "probe" {
+            return Err(format!("{sid} was routed when it was subscribed to"));
+        }
         let fail = |what: &str| Err(format!("client {}, sid {sid}: {what}", client.name));
         let sid_number: usize = sid.parse().map_err(|_| "garbled sid".to_owned())?;
         let text = payload.rsplit("\r\n\r\n").next().unwrap_or_default();
