@@ -9,10 +9,12 @@
 //! - [`http`]: request heads, short responses and origins, as far as WebSockets need them.
 //! - [`websocket`]: the handshake, frames, messages and their compression.
 //! - [`stomp`]: STOMP 1.2, 1.1 and 1.0.
+//! - [`mqttsn`]: MQTT-SN 1.2 and its translation to MQTT 5.0 for one client.
 #![forbid(unsafe_code)]
 
 pub mod http;
 pub mod mqtt;
+pub mod mqttsn;
 pub mod stomp;
 pub mod topic;
 pub mod websocket;
