@@ -22,6 +22,7 @@ mod datagrams;
 mod decode;
 mod encode;
 mod forward;
+mod gateway;
 mod packet;
 mod topics;
 
@@ -29,6 +30,7 @@ pub use datagrams::Datagrams;
 pub use decode::{Malformed, decode};
 pub use encode::{encode, encoded_len, publish_head_len};
 pub use forward::{Forwarded, NODE_ID_BYTES_MAX, put_forwarder_head, unwrap_forwarded};
+pub use gateway::{Gateway, Io, Settings, Verdict, Will};
 pub use packet::{FilterRef, Packet, PublishQoS, ReturnCode, ShortTopic, TopicRef, WillTopic};
 pub use topics::{PredefinedTopics, TopicsError};
 
