@@ -1,9 +1,9 @@
 //! From what the operator asked for to what a shard must know.
 
 use crate::base::Nanos;
-use crate::config::Config;
+use crate::config::{Config, Listener};
 use crate::pubsub::{Partitioner, RetainedQuota};
-use crate::shard::{Admission, Rate, ShardConfig, WebConfig};
+use crate::shard::{Admission, Rate, ShardConfig, SnConfig, WebConfig};
 use ahash::RandomState;
 use std::sync::Arc;
 
@@ -37,6 +37,11 @@ pub(super) fn shard_config(config: &Config, connections_max: usize) -> (Arc<Shar
             compression: config.ws_compression,
             ping: nanos(config.ws_ping),
         },
+        sn: SnConfig {
+            predefined: Arc::clone(&config.mqttsn_topics),
+            open_topics: config.mqttsn_open_topics.clone(),
+            local_listeners: local_listeners(config),
+        },
         mechanisms: Vec::new(),
         pace_us_max: config.pace_us_max,
         sys_interval: nanos(config.sys_interval),
@@ -52,6 +57,12 @@ pub(super) fn shard_config(config: &Config, connections_max: usize) -> (Arc<Shar
         )),
     };
     (Arc::new(settings), seed)
+}
+
+/// By the number of a UDP listener.
+fn local_listeners(config: &Config) -> Vec<bool> {
+    let udp = config.listeners.iter().filter(|listener| listener.is_udp());
+    udp.map(Listener::is_local).collect()
 }
 
 fn nanos(span: std::time::Duration) -> Nanos {

@@ -15,6 +15,8 @@ use ringbus_protocols::topic::TopicFilter;
 impl Shard {
     /// Takes the mail that is there.
     pub fn on_mail(&mut self, mailbox: &mut Mailbox<Batch>) {
+        // The inputs of this turn are complete.
+        self.publish_open_runs();
         if self.config.shards == 1 {
             return;
         }

@@ -27,6 +27,7 @@ mod leaks;
 mod mail;
 mod membership;
 mod message;
+mod mqttsn;
 mod outbox;
 mod output;
 mod owned;
@@ -53,10 +54,11 @@ mod turn_away;
 mod web;
 
 pub use admission::Admission;
-pub use config::{ShardConfig, WebConfig};
+pub use config::{ShardConfig, SnConfig, WebConfig};
 pub use effects::{Closing, Effects};
 pub use leaks::Leaks;
 pub use message::{Batch, Mail, Outcome};
+pub use mqttsn::Datagrams;
 pub use output::{Output, Splice};
 pub use pacing::Pace;
 pub use rate::Rate;
@@ -73,6 +75,7 @@ use connection::{Blocker, Connection, Outgoing};
 use deliver::Recipients;
 use fast_path::Translation;
 use filters::{LocalFilters, PendingSubAck};
+use mqttsn::SnShared;
 use outbox::Outboxes;
 use owned::{Partition, Targets};
 use pacing::Pacing;
@@ -108,6 +111,7 @@ pub struct Shard {
     recipients: Recipients,
     properties: Vec<u8>,
     web: WebShared,
+    sn: SnShared,
     effects: Effects,
     counters: Counters,
     gauges: Gauges,
@@ -148,6 +152,7 @@ impl Shard {
             recipients: Recipients::default(),
             properties: Vec::new(),
             web: WebShared::default(),
+            sn: SnShared::default(),
             effects: Effects::default(),
             counters: Counters::default(),
             gauges: Gauges::default(),

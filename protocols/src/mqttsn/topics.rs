@@ -7,7 +7,7 @@ use std::fmt;
 use crate::topic::TopicName;
 
 /// Predefined topic ids and the topic names they stand for, one to one.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct PredefinedTopics {
     names: HashMap<u16, Box<str>>,
     ids: HashMap<Box<str>, u16>,
