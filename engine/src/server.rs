@@ -278,8 +278,10 @@ impl Server {
 type Listening = (Arc<[Acceptor]>, Arc<[UdpListener]>);
 
 fn bind(config: &Config) -> Result<Listening, ListenError> {
-    let (datagrams, streams): (Vec<_>, Vec<_>) =
-        config.listeners.iter().partition(|listener| listener.is_udp());
+    let (datagrams, streams): (Vec<_>, Vec<_>) = config
+        .listeners
+        .iter()
+        .partition(|listener| listener.is_udp());
     let acceptors = streams.into_iter().map(Acceptor::bind);
     let acceptors = acceptors.collect::<Result<_, _>>()?;
     let bind = |listener| UdpListener::bind(listener, config.shards);

@@ -12,7 +12,6 @@ use crate::base::limits::SHARDS_MAX;
 use ringbus_protocols::http::OriginList;
 use ringbus_protocols::mqttsn::PredefinedTopics;
 use ringbus_protocols::topic::TopicFilter;
-use std::sync::Arc;
 use std::time::Duration;
 
 /// The largest packet MQTT can express: a 4-byte remaining length and its header.
@@ -51,7 +50,7 @@ pub struct Config {
     /// How long a WebSocket client may be silent before it is pinged; zero is off.
     pub ws_ping: Duration,
     /// Topic ids that MQTT-SN clients know beforehand.
-    pub mqttsn_topics: Arc<PredefinedTopics>,
+    pub mqttsn_topics: PredefinedTopics,
     /// Filters of topics that need no connection; `None`: every topic on a loopback listener,
     /// none on any other.
     pub mqttsn_open_topics: Option<Vec<Box<str>>>,
@@ -460,20 +459,19 @@ impl Reader<'_> {
         Ok(origins)
     }
 
-    fn mqttsn_topics(&self) -> Result<Arc<PredefinedTopics>, ConfigError> {
+    fn mqttsn_topics(&self) -> Result<PredefinedTopics, ConfigError> {
         let flag = "mqttsn-topics";
         let Some(path) = &self.given.flags.mqttsn_topics else {
-            return Ok(Arc::default());
+            return Ok(PredefinedTopics::default());
         };
         let text = std::fs::read_to_string(path).map_err(|error| {
             let problem = Problem::new(format!("cannot be read: {error}"), "name a text file");
             self.fail(flag, path, problem)
         })?;
-        let topics = PredefinedTopics::parse(&text).map_err(|error| {
+        PredefinedTopics::parse(&text).map_err(|error| {
             let fix = "each line is an id from 1 to 65534, a space and a topic";
             self.fail(flag, path, Problem::new(error.to_string(), fix))
-        })?;
-        Ok(Arc::new(topics))
+        })
     }
 
     fn mqttsn_open_topics(&self) -> Result<Option<Vec<Box<str>>>, ConfigError> {

@@ -278,7 +278,11 @@ mod tests {
         let to = receiver.local_addr().expect("bound");
         let mut datagrams = Datagrams::default();
         datagrams.push(0, to, b"one");
-        datagrams.push(0, "[::1]:9".parse().expect("an address"), b"of another family");
+        datagrams.push(
+            0,
+            "[::1]:9".parse().expect("an address"),
+            b"of another family",
+        );
         datagrams.push(7, to, b"by no socket");
         datagrams.push(0, to, b"two");
         let descriptors = [receiver.as_raw_fd()];

@@ -5,6 +5,7 @@ use crate::config::{Config, Listener};
 use crate::pubsub::{Partitioner, RetainedQuota};
 use crate::shard::{Admission, Rate, ShardConfig, SnConfig, WebConfig};
 use ahash::RandomState;
+use ringbus_protocols::mqttsn::Settings;
 use std::sync::Arc;
 
 /// QoS 1 and 2 publishes that a client may have under way.
@@ -38,7 +39,11 @@ pub(super) fn shard_config(config: &Config, connections_max: usize) -> (Arc<Shar
             ping: nanos(config.ws_ping),
         },
         sn: SnConfig {
-            predefined: Arc::clone(&config.mqttsn_topics),
+            gateway: Settings {
+                predefined: config.mqttsn_topics.clone(),
+                retry_ns: nanos(config.mqttsn_retry).0,
+                ..Settings::default()
+            },
             open_topics: config.mqttsn_open_topics.clone(),
             local_listeners: local_listeners(config),
         },

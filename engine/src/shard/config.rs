@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use ringbus_protocols::http::OriginList;
-use ringbus_protocols::mqttsn::PredefinedTopics;
+use ringbus_protocols::mqttsn::Settings;
 
 use super::{Admission, Rate};
 use crate::auth::Mechanism;
@@ -81,8 +81,8 @@ pub struct WebConfig {
 /// What MQTT-SN listeners take.
 #[derive(Clone, Debug, Default)]
 pub struct SnConfig {
-    /// Topic ids that clients know beforehand.
-    pub predefined: Arc<PredefinedTopics>,
+    /// What the gateways of all clients share.
+    pub gateway: Settings,
     /// Filters of the topics that everybody may publish to at QoS −1. `None`: every topic where
     /// only this machine can send, else none.
     pub open_topics: Option<Vec<Box<str>>>,

@@ -7,6 +7,7 @@ use ringbus_protocols::websocket::deflate::{Agreed, Deflaters, deflate_frames};
 
 use super::Output;
 use super::authenticate::Authentication;
+use super::mqttsn::Sn;
 use super::sent_aliases::SentAliases;
 use super::web::Web;
 use crate::base::limits::{COMPRESSORS_MAX, POOLED_OUTPUT_BYTES_MAX, POOLED_OUTPUTS_MAX};
@@ -53,6 +54,8 @@ pub(super) struct Connection {
     pub(super) publishes_filled_at: Nanos,
     /// What lies between the stream and the protocol, if that is a WebSocket.
     pub(super) web: Option<Box<Web>>,
+    /// What lies between datagrams and the protocol, if there is no stream.
+    pub(super) sn: Option<Box<Sn>>,
     /// What few connections have.
     pub(super) extras: Option<Box<Extras>>,
 }
@@ -85,7 +88,7 @@ pub(super) struct Extras {
     pub(super) auth: Option<Authentication>,
 }
 
-const _: () = assert!(size_of::<Connection>() <= 264, "an idle one costs little");
+const _: () = assert!(size_of::<Connection>() <= 272, "an idle one costs little");
 
 /// Topic aliases that the client set up.
 pub(super) type Aliases = std::collections::HashMap<u16, Box<str>, ahash::RandomState>;
@@ -117,6 +120,7 @@ impl Connection {
             acks: AckQueue::default(),
             publishes_filled_at: Nanos::ZERO,
             web: None,
+            sn: None,
             extras: None,
         }
     }
@@ -158,7 +162,8 @@ impl Connection {
     /// When something is to be done about it if nothing comes; [`Nanos::MAX`] for never.
     pub(super) fn deadline(&self) -> Nanos {
         let web = self.web.as_deref().map_or(Nanos::MAX, Web::deadline);
-        self.silence_ends().min(web)
+        let sn = self.sn.as_deref().map_or(Nanos::MAX, Sn::deadline);
+        self.silence_ends().min(web).min(sn)
     }
 
     /// When to close it if nothing comes; [`Nanos::MAX`] for never.
@@ -318,6 +323,19 @@ impl Outgoing {
         if conn.web.as_ref().is_some_and(|web| web.deflate.is_some()) {
             self.deflaters.forget(conn.id.to_u64());
         }
+    }
+
+    /// The connection is to be looked at, whether it has something to send or not.
+    pub(super) fn visit(&mut self, conn: &mut Connection) {
+        if !conn.dirty {
+            conn.dirty = true;
+            self.dirty.push_back(conn.id);
+        }
+    }
+
+    /// What the connection has to send stays for later.
+    pub(super) fn leave(&mut self, conn: &mut Connection) {
+        conn.dirty = false;
     }
 
     /// The next connection with something to send.

@@ -103,6 +103,8 @@ impl Shard {
                 self.partition.replays.remove(replay);
             }
             Mail::Handoff(handoff) => self.adopt(*handoff),
+            Mail::Datagram { tag, body } => self.on_datagram_mail(from, tag, body, batch),
+            Mail::SnEnded(ended) => self.on_sn_ended(from, *ended),
             Mail::Report(report) => self.on_report(from, *report),
         }
     }

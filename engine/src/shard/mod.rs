@@ -152,7 +152,7 @@ impl Shard {
             recipients: Recipients::default(),
             properties: Vec::new(),
             web: WebShared::default(),
-            sn: SnShared::default(),
+            sn: SnShared::new(&config.hasher),
             effects: Effects::default(),
             counters: Counters::default(),
             gauges: Gauges::default(),
@@ -264,7 +264,7 @@ impl Shard {
         if self.paused.is_empty() {
             return;
         }
-        let mut ended = Vec::new();
+        let (mut ended, mut resumed) = (Vec::new(), Vec::new());
         let mut paused = std::mem::take(&mut self.paused);
         paused.retain(|&(id, blocker)| {
             if self.is_blocked(blocker) {
@@ -274,6 +274,8 @@ impl Shard {
                 conn.paused = false;
                 if conn.has_ended {
                     ended.push(id);
+                } else if conn.is_sn() {
+                    resumed.push(id);
                 } else {
                     self.effects.resumed.push(id);
                 }
@@ -284,6 +286,9 @@ impl Shard {
         for id in ended {
             self.on_bytes(id, &[]);
             self.on_closed(id);
+        }
+        for id in resumed {
+            self.resume_sn(id);
         }
     }
 
@@ -297,7 +302,13 @@ impl Shard {
 
     /// A connection that has new output; each once.
     pub fn take_dirty(&mut self) -> Option<ConnId> {
-        self.outgoing.next_dirty()
+        loop {
+            let id = self.outgoing.next_dirty()?;
+            if self.connections.get(id).is_none_or(|conn| !conn.is_sn()) {
+                return Some(id);
+            }
+            self.send_as_datagrams(id);
+        }
     }
 
     /// What a connection has to send, unless an output of it is in flight.

@@ -96,11 +96,15 @@ impl Shard {
         if conn.paused {
             conn.last_received = self.now;
             self.excuse_silence(id);
+            self.excuse_sn(id);
             self.arm_connection(id);
             return;
         }
         if conn.silence_ends() > self.now {
-            self.on_web_timer(id);
+            match conn.is_sn() {
+                true => self.on_sn_timer(id),
+                false => self.on_web_timer(id),
+            }
             return;
         }
         if conn.session.is_none() {

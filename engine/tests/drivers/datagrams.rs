@@ -30,8 +30,9 @@ fn what_comes_in_datagrams_reaches_subscribers_of_mqtt() {
             // In order from each sender, though not between them.
             got.sort_by_key(|text| text.split(' ').next().map(ToOwned::to_owned));
             let numbers = (0..SENDERS).flat_map(|number| (0..5).map(move |part| (number, part)));
-            let wanted: Vec<String> =
-                numbers.map(|(number, part)| text(number, round, part)).collect();
+            let wanted: Vec<String> = numbers
+                .map(|(number, part)| text(number, round, part))
+                .collect();
             assert_eq!(got, wanted);
         }
     });

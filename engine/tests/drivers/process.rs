@@ -197,7 +197,7 @@ pub(crate) fn config(io: IoChoice) -> Config {
         ws_origins: OriginList::default(),
         ws_compression: false,
         ws_ping: Duration::ZERO,
-        mqttsn_topics: std::sync::Arc::default(),
+        mqttsn_topics: Default::default(),
         mqttsn_open_topics: None,
         mqttsn_retry: Duration::from_secs(10),
         io,

@@ -122,7 +122,10 @@ impl Shard {
             return self.publish_alone(at, retain, payload);
         }
         if slot.count == 0 {
-            self.sn.open.gathered.push(u8::try_from(at).expect("below 64"));
+            self.sn
+                .open
+                .gathered
+                .push(u8::try_from(at).expect("below 64"));
         }
         slot.longest = slot.longest.max(target.push(payload, &mut slot.packets));
         slot.count += 1;
@@ -147,7 +150,7 @@ impl Shard {
         let text = match name.topic {
             // An id that a client registers is known to its connection alone.
             TopicRef::Normal(_) => None,
-            TopicRef::Predefined(id) => self.config.sn.predefined.name(id),
+            TopicRef::Predefined(id) => self.config.sn.gateway.predefined.name(id),
             TopicRef::Short(topic) => {
                 short = topic;
                 Some(short.as_str())
