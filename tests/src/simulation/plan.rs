@@ -6,7 +6,7 @@ use ringbus::base::{Nanos, Scheme};
 use ringbus::config::PartitionLevels;
 use ringbus::io::sim::{Chance, Faults};
 use ringbus::pubsub::{Partitioner, RetainedQuota};
-use ringbus::shard::{Admission, ShardConfig, WebConfig};
+use ringbus::shard::{Admission, ShardConfig, SnConfig, WebConfig};
 use ringbus_protocols::mqtt::{QoS, Version};
 
 use super::client::{Profile, Publication};
@@ -149,6 +149,7 @@ impl Plan {
                 compression: self.seed.is_multiple_of(2),
                 ..WebConfig::default()
             },
+            sn: SnConfig::default(),
             mechanisms: Vec::new(),
             pace_us_max: *chance.pick(&[0, 0, 20, 800]),
             sys_interval: Nanos::ZERO,
