@@ -82,7 +82,7 @@ impl Gateway {
         io: &mut Io<'_>,
     ) {
         if return_code == ReturnCode::INVALID_TOPIC_ID {
-            self.forget_topic(topic_id, msg_id);
+            self.forget_topic(topic_id, msg_id, settings);
         }
         let Some(exchange) = self.exchange(msg_id) else {
             return;
@@ -101,7 +101,9 @@ impl Gateway {
                 exchange.retry = Retry::first(io.now, settings.retry_ns);
                 return;
             }
-            ReturnCode::INVALID_TOPIC_ID if !exchange.message.is_registered_anew => {
+            ReturnCode::INVALID_TOPIC_ID
+                if exchange.message.registered_anew < settings.retries.max(1) =>
+            {
                 return self.register_anew(settings, io);
             }
             _ => self.drop_message(qos, msg_id, io),
@@ -280,7 +282,7 @@ impl Gateway {
         super::super::encode(packet, &mut datagram);
         outgoing.wait(Waiting::Message(Message {
             head,
-            is_registered_anew: false,
+            registered_anew: 0,
             datagram,
         }));
         self.send_waiting(settings, io);
@@ -318,17 +320,18 @@ impl Gateway {
     }
 
     /// The client has no name for a topic id. Of a message at QoS 0 only the id is known, not
-    /// whether it is a predefined one.
-    fn forget_topic(&mut self, topic_id: u16, msg_id: u16) {
-        let topic = match self.exchange(msg_id) {
-            Some(exchange) => Some(exchange.message.head.topic),
-            None => None,
-        };
+    /// whether it is a predefined one: then both may be meant, and a REGISTER too many does no
+    /// harm.
+    fn forget_topic(&mut self, topic_id: u16, msg_id: u16, settings: &Settings) {
+        let topic = self.exchange(msg_id).map(|e| e.message.head.topic);
         match topic {
             Some(TopicRef::Normal(id)) => self.registrations.set_known(id, false),
             Some(TopicRef::Predefined(_)) => self.refuses_predefined = true,
             Some(TopicRef::Short(_)) => {}
-            None => self.registrations.set_known(topic_id, false),
+            None => {
+                self.registrations.set_known(topic_id, false);
+                self.refuses_predefined |= settings.predefined.name(topic_id).is_some();
+            }
         }
     }
 
@@ -352,7 +355,7 @@ impl Gateway {
         };
         if let Some(id) = id {
             exchange.message.set_topic_id(id);
-            exchange.message.is_registered_anew = true;
+            exchange.message.registered_anew += 1;
             outgoing.waiting_bytes += exchange.message.datagram.len();
             outgoing
                 .waiting

@@ -41,7 +41,7 @@ impl Outgoing {
         super::super::encode(packet, &mut datagram);
         Message {
             head,
-            is_registered_anew: false,
+            registered_anew: 0,
             datagram,
         }
     }
@@ -89,8 +89,8 @@ pub(super) struct Head {
 #[derive(Debug)]
 pub(super) struct Message {
     pub(super) head: Head,
-    /// The client did not know the topic id, and was told it again.
-    pub(super) is_registered_anew: bool,
+    /// How often the client did not know the topic id, and was told it again.
+    pub(super) registered_anew: u8,
     pub(super) datagram: Vec<u8>,
 }
 
@@ -103,7 +103,7 @@ impl Message {
                 msg_id,
                 topic: TopicRef::Normal(0),
             },
-            is_registered_anew: false,
+            registered_anew: 0,
             datagram: Vec::new(),
         }
     }

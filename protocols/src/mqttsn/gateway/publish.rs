@@ -14,7 +14,7 @@ use super::{Gateway, Io, Settings};
 pub(super) const PUBLISHES_MAX: u8 = 8;
 
 /// How many completed messages at QoS 2 are remembered.
-const COMPLETED_MAX: usize = 4;
+const COMPLETED_MAX: usize = 8;
 
 /// What the client waits for.
 #[derive(Debug, Default)]
