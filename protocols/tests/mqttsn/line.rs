@@ -53,7 +53,8 @@ impl Line {
                 predefined,
                 ..Settings::default()
             },
-            now: 1_000 * SECOND,
+            // Topic ids begin at 1.
+            now: 0,
         }
     }
 

@@ -1,6 +1,8 @@
 //! Shared by the tests of MQTT-SN: random messages and a decoder of our own.
 #![allow(dead_code, reason = "each test file uses its part")]
 
+pub mod broker;
+pub mod device;
 pub mod line;
 pub mod naive;
 pub mod packets;

@@ -5,6 +5,7 @@ use crate::topic::TopicName;
 
 use super::super::{Packet, ReturnCode, WillTopic};
 use super::publish::PUBLISHES_MAX;
+use super::registrations::Registrations;
 use super::{Gateway, Io, Phase, Settings, Verdict, Will};
 
 /// An MQTT PUBLISH is longer than the one of MQTT-SN by its topic, less one byte in the least case:
@@ -41,6 +42,12 @@ impl Gateway {
             Phase::Active if is_same && self.is_repeated(settings, io) => {
                 self.heard_at = io.now;
                 self.accept(io);
+                Verdict::Open
+            }
+            // Nothing of the session is to change; only what the client remembers is in doubt.
+            Phase::Active if is_same_client && !(clean_session || self.clean_session || will) => {
+                self.duration_seconds = duration_seconds;
+                self.renew(settings, io);
                 Verdict::Open
             }
             Phase::Asleep | Phase::Awake
@@ -159,8 +166,22 @@ impl Gateway {
         !self.has_spoken || io.now.saturating_sub(self.connected_at) < settings.retry_ns
     }
 
+    /// The client may have started anew: it is told every topic id again before its next use.
+    fn renew(&mut self, settings: &Settings, io: &mut Io<'_>) {
+        self.heard_at = io.now;
+        self.connected_at = io.now;
+        self.has_spoken = false;
+        self.refuses_predefined = false;
+        self.will = None;
+        self.has_will = false;
+        self.registrations.forget_known();
+        self.accept(io);
+        self.send_again(settings, io);
+    }
+
     fn begin(&mut self, settings: &Settings, io: &mut Io<'_>) {
         self.heard_at = io.now;
+        self.registrations = Registrations::new(io.now);
         self.will = None;
         if self.has_will {
             self.phase = Phase::WillTopic;

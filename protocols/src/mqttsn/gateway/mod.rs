@@ -18,12 +18,15 @@
 //!   [`Gateway::take_will`]; so too if another CONNECT takes the session over. Wills are not kept
 //!   beyond the connection.
 //! - **Topic ids** live as long as the connection, sleep included. A client that connects anew
-//!   registers anew, and is told again `[MQTTSN-6.10]`.
+//!   registers anew, and is told again `[MQTTSN-6.10]`. Where ids begin depends on the time of
+//!   CONNECT: a late copy of an earlier connection has an id that nobody knows, not another topic.
 //! - **A repeated CONNECT** with the same parameters is taken for a lost CONNACK, and answered
 //!   again, if the client has sent nothing else since or the connection is younger than the retry
-//!   time. Otherwise the client has started anew: [`Verdict::Restart`]. Of a sleeping client it
-//!   means that it is active again `[MQTTSN-6.14]`; its flags are then not looked at, unless it
-//!   asks for a clean session that it did not have.
+//!   time. Later the client has started anew. If it wants neither a clean session nor a will, the
+//!   connection goes on, and every topic id is told again before it is used; ids stay, so that a
+//!   client that has only lost its patience is right as well. Otherwise: [`Verdict::Restart`]. Of
+//!   a sleeping client CONNECT means that it is active again `[MQTTSN-6.14]`; its flags are then
+//!   not looked at, unless it asks for a clean session that it did not have.
 //! - **A message for no known topic id** is kept until the client has acknowledged a REGISTER;
 //!   what comes behind it waits, so that order is kept.
 //! - **Asleep** a client can say PINGREQ, CONNECT and DISCONNECT; everything else is ignored.
