@@ -15,7 +15,7 @@ use ringbus_protocols::mqtt::QoS;
 use ringbus_protocols::mqttsn::{Datagrams, Gateway, Io, Packet, Settings, Verdict, decode};
 
 const MILLISECOND: u64 = 1_000_000;
-const SEEDS: u64 = 300;
+const SEEDS: u64 = 1_000;
 const MESSAGES: usize = 30;
 /// More than any run needs.
 const END: u64 = 40_000 * SECOND;
@@ -226,7 +226,7 @@ impl World {
             verdict = gateway.on_mqtt(&output, &self.settings, &mut io);
         }
         let was_awake = gateway.takes_output();
-        gateway.output_done(&mut io);
+        gateway.output_done(&self.settings, &mut io);
         self.counts.times_asleep += u32::from(was_awake && !gateway.takes_output());
         self.counts.lost_clients += u32::from(verdict == Verdict::Lost);
         if verdict != Verdict::Open {

@@ -98,8 +98,8 @@ impl Line {
 
     /// The broker has nothing more.
     pub fn done(&mut self) -> Out {
-        self.with(|gateway, _, io| {
-            gateway.output_done(io);
+        self.with(|gateway, settings, io| {
+            gateway.output_done(settings, io);
             Verdict::Open
         })
     }

@@ -214,7 +214,7 @@ impl Gateway {
             (_, &Packet::Connect { .. }) => self.on_connect(packet, settings, io),
             (Phase::New, _) => self.ignore(),
             (_, &Packet::Disconnect { duration_seconds }) => {
-                self.on_disconnect(duration_seconds, io)
+                self.on_disconnect(duration_seconds, settings, io)
             }
             (Phase::WillTopic | Phase::WillMessage, &Packet::WillTopic(topic)) => {
                 self.on_will_topic(topic, settings, io)
@@ -264,9 +264,9 @@ impl Gateway {
     /// that may have changed that; of interest only for a client that is awake: with nothing
     /// outstanding it is told so, and sleeps again `[MQTTSN-6.14]`.
     #[inline]
-    pub fn output_done(&mut self, io: &mut Io<'_>) {
+    pub fn output_done(&mut self, settings: &Settings, io: &mut Io<'_>) {
         if self.phase == Phase::Awake {
-            self.fall_asleep_if_done(io);
+            self.fall_asleep_if_done(settings, io);
         }
     }
 

@@ -52,8 +52,12 @@ struct Completed {
 }
 
 impl Incoming {
-    pub(super) fn is_idle(&self) -> bool {
-        self.publishes.is_empty() && self.requests.is_empty()
+    /// Nothing is awaited, and no copy of what was completed before `since`.
+    pub(super) fn is_idle(&self, since: u64) -> bool {
+        let is_recent = |completed: &Completed| completed.msg_id != 0 && completed.at >= since;
+        self.publishes.is_empty()
+            && self.requests.is_empty()
+            && !self.completed.iter().any(is_recent)
     }
 
     fn find(&mut self, msg_id: u16) -> Option<&mut Publishing> {

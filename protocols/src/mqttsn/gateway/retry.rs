@@ -55,7 +55,7 @@ impl Gateway {
             }
         }
         if is_exhausted && self.phase == Phase::Awake {
-            self.sleep();
+            self.sleep(settings, io.now);
             return Verdict::Open;
         }
         if is_exhausted {

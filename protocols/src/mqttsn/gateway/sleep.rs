@@ -12,6 +12,7 @@ impl Gateway {
     pub(super) fn on_disconnect(
         &mut self,
         duration_seconds: Option<u16>,
+        settings: &Settings,
         io: &mut Io<'_>,
     ) -> Verdict {
         let sleep_seconds = duration_seconds.unwrap_or(0);
@@ -22,7 +23,7 @@ impl Gateway {
         self.has_spoken = true;
         if sleep_seconds > 0 && self.is_connected() {
             self.sleep_seconds = sleep_seconds;
-            self.sleep();
+            self.sleep(settings, io.now);
             return Verdict::Open;
         }
         if self.is_connected() || self.phase == Phase::Connecting {
@@ -65,10 +66,11 @@ impl Gateway {
         }
     }
 
-    pub(super) fn sleep(&mut self) {
+    pub(super) fn sleep(&mut self, settings: &Settings, now: u64) {
         self.phase = Phase::Asleep;
         // One of very many: it keeps no more than it needs.
-        if self.incoming.as_ref().is_some_and(|i| i.is_idle()) {
+        let since = now.saturating_sub(settings.retry_ns);
+        if self.incoming.as_ref().is_some_and(|i| i.is_idle(since)) {
             self.incoming = None;
         }
         if self.outgoing.as_ref().is_some_and(|o| o.is_idle()) {
@@ -77,10 +79,10 @@ impl Gateway {
     }
 
     /// PINGRESP: there is nothing more for the client, it sleeps again.
-    pub(super) fn fall_asleep_if_done(&mut self, io: &mut Io<'_>) {
+    pub(super) fn fall_asleep_if_done(&mut self, settings: &Settings, io: &mut Io<'_>) {
         if self.outgoing.as_ref().is_none_or(|o| o.is_idle()) {
             io.to_client.push(&Packet::PingResp);
-            self.sleep();
+            self.sleep(settings, io.now);
         }
     }
 }
