@@ -149,13 +149,13 @@ impl Gateway {
         let maximum = connack.properties.receive_maximum().unwrap_or(u16::MAX);
         self.publishes_max = u8::try_from(maximum).map_or(PUBLISHES_MAX, |m| m.min(PUBLISHES_MAX));
         self.phase = Phase::Active;
-        self.connected_at = io.now;
         self.heard_at = io.now;
         self.accept(io);
         Verdict::Open
     }
 
     pub(super) fn accept(&mut self, io: &mut Io<'_>) {
+        self.accepted_at = io.now;
         io.to_client.push(&Packet::ConnAck {
             return_code: ReturnCode::ACCEPTED,
         });
@@ -163,13 +163,12 @@ impl Gateway {
 
     /// Whether a CONNECT with the parameters of the connection is the one of before.
     fn is_repeated(&self, settings: &Settings, io: &Io<'_>) -> bool {
-        !self.has_spoken || io.now.saturating_sub(self.connected_at) < settings.retry_ns
+        !self.has_spoken || io.now.saturating_sub(self.accepted_at) < settings.retry_ns
     }
 
     /// The client may have started anew: it is told every topic id again before its next use.
     fn renew(&mut self, settings: &Settings, io: &mut Io<'_>) {
         self.heard_at = io.now;
-        self.connected_at = io.now;
         self.has_spoken = false;
         self.refuses_predefined = false;
         self.will = None;

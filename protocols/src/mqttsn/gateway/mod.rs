@@ -21,7 +21,7 @@
 //!   registers anew, and is told again `[MQTTSN-6.10]`. Where ids begin depends on the time of
 //!   CONNECT: a late copy of an earlier connection has an id that nobody knows, not another topic.
 //! - **A repeated CONNECT** with the same parameters is taken for a lost CONNACK, and answered
-//!   again, if the client has sent nothing else since or the connection is younger than the retry
+//!   again, if the client has sent nothing else since or was last answered so within the retry
 //!   time. Later the client has started anew. If it wants neither a clean session nor a will, the
 //!   connection goes on, and every topic id is told again before it is used; ids stay, so that a
 //!   client that has only lost its patience is right as well. Otherwise: [`Verdict::Restart`]. Of
@@ -142,7 +142,8 @@ pub struct Gateway {
     ignored: u32,
     client_id: Box<str>,
     heard_at: u64,
-    connected_at: u64,
+    /// When it was last told that it is connected.
+    accepted_at: u64,
     registrations: Registrations,
     will: Option<Box<Will>>,
     /// There while something that the client asked for is not answered.
@@ -194,7 +195,7 @@ impl Gateway {
             ignored: 0,
             client_id: Box::default(),
             heard_at: 0,
-            connected_at: 0,
+            accepted_at: 0,
             registrations: Registrations::default(),
             will: None,
             incoming: None,
