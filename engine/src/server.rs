@@ -14,6 +14,7 @@ use crate::config::Config;
 use crate::io::clock::Clock;
 use crate::io::listener::{Acceptor, ListenError};
 use crate::io::probe::{self, Choice, Driver, Refused};
+use crate::io::udp::UdpListener;
 use crate::io::{
     Control, DriverError, Finished, Phase, Station, WakeFd, epoll, glommio, pinning, ring,
 };
@@ -35,6 +36,7 @@ const TIDY_EVERY: Duration = Duration::from_millis(500);
 pub struct Server {
     choice: Choice,
     acceptors: Arc<[Acceptor]>,
+    udp: Arc<[UdpListener]>,
     control: Arc<Control>,
     threads: Vec<JoinHandle<()>>,
     notes: Receiver<Note>,
@@ -76,16 +78,13 @@ impl Server {
         panics::stop_process_on_shard_panic();
         let connections_max = files::raise(config).map_err(ServerError::Files)?;
         let choice = probe::choose(config.io).map_err(ServerError::Driver)?;
-        let bound = config.listeners.iter().map(Acceptor::bind);
-        let acceptors: Arc<[Acceptor]> = bound
-            .collect::<Result<_, _>>()
-            .map_err(ServerError::Listen)?;
+        let listening = bind(config).map_err(ServerError::Listen)?;
         let (wanted, driver) = (config.io, choice.driver);
-        match Self::start_on(choice, Arc::clone(&acceptors), config, connections_max) {
+        match Self::start_on(choice, listening.clone(), config, connections_max) {
             // The probe's ring was a small one, and one.
             Err(ServerError::Shard(_, error)) if driver == Driver::Ring => {
                 let instead = probe::without_ring(wanted, &error).map_err(ServerError::Driver)?;
-                Self::start_on(instead, acceptors, config, connections_max)
+                Self::start_on(instead, listening, config, connections_max)
             }
             started => started,
         }
@@ -95,7 +94,7 @@ impl Server {
     /// waits in the backlog.
     fn start_on(
         choice: Choice,
-        acceptors: Arc<[Acceptor]>,
+        (acceptors, udp): Listening,
         config: &Config,
         connections_max: usize,
     ) -> Result<Self, ServerError> {
@@ -104,6 +103,7 @@ impl Server {
         let mut server = Self {
             choice,
             acceptors,
+            udp,
             control: Arc::new(Control::new(doorbells.clone())),
             threads: Vec::new(),
             notes,
@@ -130,9 +130,9 @@ impl Server {
 
     /// Where it listens, as URLs with their real ports.
     pub fn addresses(&self) -> impl Iterator<Item = String> + '_ {
-        self.acceptors
-            .iter()
-            .map(|acceptor| acceptor.listener().to_string())
+        let streams = self.acceptors.iter().map(Acceptor::listener);
+        let datagrams = self.udp.iter().map(UdpListener::listener);
+        streams.chain(datagrams).map(ToString::to_string)
     }
 
     /// The flag that all shards obey.
@@ -249,6 +249,7 @@ impl Server {
                 config: Arc::clone(&shard_config),
                 seed,
                 acceptors: Arc::clone(&self.acceptors),
+                udp: Arc::clone(&self.udp),
                 control: Arc::clone(&self.control),
                 clock,
                 cpu: 0,
@@ -273,6 +274,21 @@ impl Server {
     }
 }
 
+/// Everything that listens.
+type Listening = (Arc<[Acceptor]>, Arc<[UdpListener]>);
+
+fn bind(config: &Config) -> Result<Listening, ListenError> {
+    let (datagrams, streams): (Vec<_>, Vec<_>) = config
+        .listeners
+        .iter()
+        .partition(|listener| listener.is_udp());
+    let acceptors = streams.into_iter().map(Acceptor::bind);
+    let acceptors = acceptors.collect::<Result<_, _>>()?;
+    let bind = |listener| UdpListener::bind(listener, config.shards);
+    let udp = datagrams.into_iter().map(bind);
+    Ok((acceptors, udp.collect::<Result<_, _>>()?))
+}
+
 fn doorbells(shards: u16) -> Result<Vec<Arc<WakeFd>>, ServerError> {
     let make = |_| WakeFd::new().map(Arc::new);
     let made: io::Result<_> = (0..shards).map(make).collect();
@@ -286,6 +302,7 @@ struct Seat {
     config: Arc<ShardConfig>,
     seed: u64,
     acceptors: Arc<[Acceptor]>,
+    udp: Arc<[UdpListener]>,
     control: Arc<Control>,
     clock: Clock,
     cpu: usize,
@@ -333,6 +350,7 @@ impl Seat {
             shard,
             mailbox: self.mailbox,
             acceptors: self.acceptors,
+            udp: self.udp,
             control: self.control,
             doorbell: self.doorbell,
             clock: self.clock,

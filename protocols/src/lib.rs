@@ -10,10 +10,12 @@
 //! - [`websocket`]: the handshake, frames, messages and their compression.
 //! - [`stomp`]: STOMP 1.2, 1.1 and 1.0.
 //! - [`nats`]: the client protocol of NATS, and how its subjects are topics.
+//! - [`mqttsn`]: MQTT-SN 1.2 and its translation to MQTT 5.0 for one client.
 #![forbid(unsafe_code)]
 
 pub mod http;
 pub mod mqtt;
+pub mod mqttsn;
 pub mod nats;
 pub mod stomp;
 pub mod topic;

@@ -68,6 +68,8 @@ pub enum Scheme {
     Ws,
     /// The NATS client protocol.
     Nats,
+    /// MQTT-SN, in datagrams.
+    MqttSn,
 }
 
 impl Scheme {
@@ -78,16 +80,18 @@ impl Scheme {
             Self::Mqtt => "mqtt",
             Self::Ws => "ws",
             Self::Nats => "nats",
+            Self::MqttSn => "mqttsn",
         }
     }
 
-    /// The TCP port where a URL names none.
+    /// The port where a URL names none.
     #[must_use]
     pub fn default_port(self) -> u16 {
         match self {
             Self::Mqtt => 1883,
             Self::Ws => 8000,
             Self::Nats => 4222,
+            Self::MqttSn => 1884,
         }
     }
 }

@@ -35,6 +35,12 @@ pub const COMPRESSORS_MAX: usize = 32;
 /// Fragments of one WebSocket message: 4 MiB in pieces of 64 bytes, and as many again.
 pub const WEBSOCKET_FRAGMENTS_MAX: u32 = 128 << 10;
 
+/// MQTT-SN clients of one shard that are about to connect: anybody can be that, under any address.
+pub const SN_HALF_OPEN_MAX: usize = 4096;
+
+/// Those of them that have the same IP address.
+pub const SN_HALF_OPEN_PER_IP_MAX: u16 = 16;
+
 /// Connections beyond `--max-connections` that wait to be told so.
 pub const SURPLUS_CONNECTIONS_MAX: usize = 16;
 

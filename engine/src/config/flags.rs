@@ -14,12 +14,13 @@ use clap::{ArgAction, ArgMatches, Args};
     reason = "this is help text, in which [::] is an address and a URL an example"
 )]
 pub struct ServeFlags {
-    /// Accept clients here: mqtt://, ws:// or nats://HOST:PORT, or unix:/PATH (repeatable)
+    /// Accept clients here: mqtt, ws, nats or mqttsn://HOST:PORT, or unix:/PATH (repeatable)
     ///
-    /// mqtt and unix speak MQTT. ws speaks WebSocket, and on it MQTT, STOMP or
-    /// bare messages; clients may name any path. nats speaks the NATS client
-    /// protocol. An IPv6 address goes in brackets, port 0 takes a free port, and
-    /// every interface is 0.0.0.0 or [::]. Any --listen replaces the defaults.
+    /// mqtt and unix speak MQTT, mqttsn speaks MQTT-SN by UDP. ws speaks
+    /// WebSocket, and on it MQTT, STOMP or bare messages; clients may name any
+    /// path. nats speaks the NATS client protocol. An IPv6 address goes in
+    /// brackets, port 0 takes a free port, and every interface is 0.0.0.0 or
+    /// [::]. Any --listen replaces the defaults.
     ///
     /// Example: ringbus -l mqtt://0.0.0.0:1883 -l ws://0.0.0.0:8000
     #[arg(short, long, value_name = "URL", env = "RINGBUS_LISTEN")]
@@ -104,6 +105,40 @@ pub struct ServeFlags {
     )]
     #[arg(help_heading = "NATS")]
     pub nats_ping: String,
+
+    /// Topic ids that MQTT-SN clients know beforehand: a file of lines ID TOPIC
+    ///
+    /// Ids are 1 to 65534. Empty lines and those that start with # do not count.
+    ///
+    /// Example: ringbus --mqttsn-topics /etc/ringbus/topics
+    #[arg(long, value_name = "FILE", env = "RINGBUS_MQTTSN_TOPICS")]
+    #[arg(help_heading = "MQTT-SN")]
+    pub mqttsn_topics: Option<String>,
+
+    /// Topics that anyone may publish to without a connection, by MQTT-SN's QoS -1 (repeatable)
+    ///
+    /// Such a message names its topic by a predefined id or by two characters.
+    /// Without the flag it may be any topic if the listener is a loopback
+    /// address, and none on other listeners.
+    ///
+    /// Example: ringbus --mqttsn-open-topics sensors/#
+    #[arg(long, value_name = "FILTER", env = "RINGBUS_MQTTSN_OPEN_TOPICS")]
+    #[arg(help_heading = "MQTT-SN")]
+    pub mqttsn_open_topics: Vec<String>,
+
+    /// Send an MQTT-SN client again what it did not acknowledge for so long
+    ///
+    /// One that does not answer three times in a row is lost.
+    ///
+    /// Example: ringbus --mqttsn-retry 5s
+    #[arg(
+        long,
+        value_name = "TIME",
+        env = "RINGBUS_MQTTSN_RETRY",
+        default_value = "10s"
+    )]
+    #[arg(help_heading = "MQTT-SN")]
+    pub mqttsn_retry: String,
 
     /// How many shards (threads) to run [default: one per CPU allowed]
     ///

@@ -1,5 +1,5 @@
-//! `--listen` URLs: `mqtt://host:port`, `ws://host:port`, `nats://host:port`, an IPv6 host in
-//! brackets, `unix:/path`.
+//! `--listen` URLs: `mqtt://host:port`, `ws://host:port`, `nats://host:port`,
+//! `mqttsn://host:port`, an IPv6 host in brackets, `unix:/path`.
 
 use super::error::Problem;
 use crate::base::Scheme;
@@ -24,6 +24,8 @@ pub struct Listener {
 pub enum ListenAddress {
     /// TCP; port 0 lets the kernel choose.
     Tcp(SocketAddr),
+    /// UDP; port 0 lets the kernel choose.
+    Udp(SocketAddr),
     /// A Unix stream socket at an absolute path.
     Unix(PathBuf),
 }
@@ -34,21 +36,39 @@ impl Listener {
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, scheme.default_port()));
         Listener {
             scheme,
-            address: ListenAddress::Tcp(address),
+            address: ListenAddress::of(scheme, address),
         }
     }
 
     /// Whether only this machine can connect.
     pub fn is_local(&self) -> bool {
         match &self.address {
-            ListenAddress::Tcp(address) => address.ip().is_loopback(),
+            ListenAddress::Tcp(address) | ListenAddress::Udp(address) => address.ip().is_loopback(),
             ListenAddress::Unix(_) => true,
         }
     }
 
+    /// Whether it takes datagrams, not connections.
+    pub fn is_udp(&self) -> bool {
+        matches!(self.address, ListenAddress::Udp(_))
+    }
+
     /// Whether the kernel picks the port, so that two alike do not collide.
     pub(crate) fn takes_any_port(&self) -> bool {
-        matches!(&self.address, ListenAddress::Tcp(address) if address.port() == 0)
+        match &self.address {
+            ListenAddress::Tcp(address) | ListenAddress::Udp(address) => address.port() == 0,
+            ListenAddress::Unix(_) => false,
+        }
+    }
+}
+
+impl ListenAddress {
+    /// An address of the kind that a scheme is spoken on.
+    fn of(scheme: Scheme, address: SocketAddr) -> Self {
+        match scheme {
+            Scheme::MqttSn => Self::Udp(address),
+            _ => Self::Tcp(address),
+        }
     }
 }
 
@@ -56,7 +76,9 @@ impl Listener {
 impl fmt::Display for Listener {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.address {
-            ListenAddress::Tcp(address) => write!(f, "{}://{address}", self.scheme.name()),
+            ListenAddress::Tcp(address) | ListenAddress::Udp(address) => {
+                write!(f, "{}://{address}", self.scheme.name())
+            }
             ListenAddress::Unix(path) => write!(f, "unix:{}", path.display()),
         }
     }
@@ -65,9 +87,10 @@ impl fmt::Display for Listener {
 /// Parses one URL. A host name may stand for several addresses: all are bound.
 pub(crate) fn parse(url: &str) -> Result<Vec<Listener>, Problem> {
     let (scheme, addresses) = match url.split_once(':') {
-        Some(("mqtt", rest)) => (Scheme::Mqtt, parse_tcp(Scheme::Mqtt, rest)?),
-        Some(("ws", rest)) => (Scheme::Ws, parse_tcp(Scheme::Ws, rest)?),
-        Some(("nats", rest)) => (Scheme::Nats, parse_tcp(Scheme::Nats, rest)?),
+        Some(("mqtt", rest)) => (Scheme::Mqtt, parse_ip(Scheme::Mqtt, rest)?),
+        Some(("ws", rest)) => (Scheme::Ws, parse_ip(Scheme::Ws, rest)?),
+        Some(("nats", rest)) => (Scheme::Nats, parse_ip(Scheme::Nats, rest)?),
+        Some(("mqttsn", rest)) => (Scheme::MqttSn, parse_ip(Scheme::MqttSn, rest)?),
         Some(("unix", rest)) => (Scheme::Mqtt, vec![parse_unix(rest)?]),
         Some((scheme, rest)) if rest.starts_with("//") => return Err(unknown_scheme(scheme)),
         _ => return Err(missing_scheme(url)),
@@ -78,7 +101,7 @@ pub(crate) fn parse(url: &str) -> Result<Vec<Listener>, Problem> {
         .collect())
 }
 
-fn parse_tcp(scheme: Scheme, rest: &str) -> Result<Vec<ListenAddress>, Problem> {
+fn parse_ip(scheme: Scheme, rest: &str) -> Result<Vec<ListenAddress>, Problem> {
     let Some(rest) = rest.strip_prefix("//") else {
         return Err(Problem::new(
             "lacks the // of a URL",
@@ -98,7 +121,8 @@ fn parse_tcp(scheme: Scheme, rest: &str) -> Result<Vec<ListenAddress>, Problem> 
     }
     let (host, port) = split_port(scheme, authority)?;
     let addresses = resolve(scheme, host, parse_port(scheme, port)?)?;
-    Ok(addresses.into_iter().map(ListenAddress::Tcp).collect())
+    let of_scheme = |address| ListenAddress::of(scheme, address);
+    Ok(addresses.into_iter().map(of_scheme).collect())
 }
 
 /// `host`, `host:port`, `[v6]`, `[v6]:port` → host without brackets, port text.
@@ -216,7 +240,8 @@ fn unknown_scheme(scheme: &str) -> Problem {
     };
     Problem::new(
         why,
-        "listeners are mqtt://host:port, ws://host:port, nats://host:port and unix:/path",
+        "listeners are mqtt://host:port, ws://host:port, nats://host:port, mqttsn://host:port \
+         and unix:/path",
     )
 }
 
@@ -263,6 +288,8 @@ mod tests {
         assert_eq!(one("ws://127.0.0.1"), tcp("127.0.0.1:8000"));
         assert_eq!(one("ws://[::1]:8083/mqtt"), tcp("[::1]:8083"));
         assert_eq!(one("nats://127.0.0.1"), tcp("127.0.0.1:4222"));
+        let udp = ListenAddress::Udp("127.0.0.1:1884".parse().expect("test address"));
+        assert_eq!(one("mqttsn://127.0.0.1"), udp);
         let named = parse("mqtt://localhost:1883").expect("localhost resolves");
         assert!(named.iter().all(Listener::is_local), "{named:?}");
     }
@@ -281,6 +308,7 @@ mod tests {
             "mqtt://[::1]:1883",
             "ws://127.0.0.1:8000",
             "nats://127.0.0.1:4222",
+            "mqttsn://127.0.0.1:1884",
             "unix:/run/x.sock",
         ] {
             let listeners = parse(url).expect(url);

@@ -10,6 +10,8 @@ use super::shared_strategy::{SHARED_STRATEGIES, SharedStrategy};
 use super::versions::Versions;
 use crate::base::limits::SHARDS_MAX;
 use ringbus_protocols::http::OriginList;
+use ringbus_protocols::mqttsn::PredefinedTopics;
+use ringbus_protocols::topic::TopicFilter;
 use std::time::Duration;
 
 /// The largest packet MQTT can express: a 4-byte remaining length and its header.
@@ -54,6 +56,13 @@ pub struct Config {
     pub nats_control_line_max: usize,
     /// How long a NATS client may be silent before it is pinged; zero for ever.
     pub nats_ping: Duration,
+    /// Topic ids that MQTT-SN clients know beforehand.
+    pub mqttsn_topics: PredefinedTopics,
+    /// Filters of topics that need no connection; `None`: every topic on a loopback listener,
+    /// none on any other.
+    pub mqttsn_open_topics: Option<Vec<Box<str>>>,
+    /// How long an MQTT-SN client may take to acknowledge before it is sent the same again.
+    pub mqttsn_retry: Duration,
     /// The largest packet taken, in bytes, header included.
     pub max_packet_size: u32,
     /// Connections of all shards together; `None`: what open files allow.
@@ -193,6 +202,13 @@ impl Config {
             ws_ping: reader.duration_or_off("ws-ping", &flags.ws_ping)?,
             nats_control_line_max: reader.nats_control_line_max()?,
             nats_ping: reader.duration_or_off("nats-ping", &flags.nats_ping)?,
+            mqttsn_topics: reader.mqttsn_topics()?,
+            mqttsn_open_topics: reader.mqttsn_open_topics()?,
+            mqttsn_retry: reader.duration(
+                "mqttsn-retry",
+                &flags.mqttsn_retry,
+                Duration::from_millis(100),
+            )?,
             max_packet_size,
             max_connections: reader.max_connections()?,
             queue_bytes: reader.queue_bytes(max_packet_size)?,
@@ -459,6 +475,34 @@ impl Reader<'_> {
         );
         let bytes = self.size(flag, text, NATS_CONTROL_LINE_MIN, NATS_CONTROL_LINE_MAX)?;
         Ok(usize::try_from(bytes).expect("the range ends at 64 KiB"))
+    }
+
+    fn mqttsn_topics(&self) -> Result<PredefinedTopics, ConfigError> {
+        let flag = "mqttsn-topics";
+        let Some(path) = &self.given.flags.mqttsn_topics else {
+            return Ok(PredefinedTopics::default());
+        };
+        let text = std::fs::read_to_string(path).map_err(|error| {
+            let problem = Problem::new(format!("cannot be read: {error}"), "name a text file");
+            self.fail(flag, path, problem)
+        })?;
+        PredefinedTopics::parse(&text).map_err(|error| {
+            let fix = "each line is an id from 1 to 65534, a space and a topic";
+            self.fail(flag, path, Problem::new(error.to_string(), fix))
+        })
+    }
+
+    fn mqttsn_open_topics(&self) -> Result<Option<Vec<Box<str>>>, ConfigError> {
+        let flag = "mqttsn-open-topics";
+        let mut filters: Vec<Box<str>> = Vec::new();
+        for text in self.given.each(flag, &self.given.flags.mqttsn_open_topics) {
+            TopicFilter::parse(text).map_err(|error| {
+                let fix = "write a topic filter, as sensors/# or aa";
+                self.fail(flag, text, Problem::new(error.in_words(), fix))
+            })?;
+            filters.push(text.into());
+        }
+        Ok((!filters.is_empty()).then_some(filters))
     }
 
     fn rate(&self, flag: &'static str, text: Option<&str>) -> Result<Option<u32>, ConfigError> {

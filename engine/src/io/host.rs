@@ -4,6 +4,7 @@
 //! [`Host::finish`], [`Host::wait`].
 
 mod closing;
+mod datagrams;
 mod seldom;
 mod sending;
 mod waiting;
@@ -16,6 +17,7 @@ use super::{Control, Finished, Phase, Station};
 use crate::base::{ConnId, Nanos, Peer, Scheme, Socket};
 use crate::mailbox::Mailbox;
 use crate::shard::{Batch, Effects, Shard};
+use datagrams::UdpSockets;
 use seldom::Seldom;
 use std::os::fd::{IntoRawFd, OwnedFd};
 use std::sync::Arc;
@@ -34,6 +36,8 @@ pub(crate) trait Port {
     fn forget(&mut self, link: &Link);
     /// Starts or stops accepting.
     fn accept(&mut self, on: bool);
+    /// Starts or stops receiving datagrams.
+    fn receive_datagrams(&mut self, on: bool);
     /// Whether an operation in the kernel refers to the link.
     fn holds(&self, link: &Link) -> bool;
     /// Whether there is something to do that no event will announce.
@@ -59,6 +63,7 @@ pub(crate) struct Host {
     pub(crate) links: Links,
     /// What is spoken on each listener.
     schemes: Vec<Scheme>,
+    udp: UdpSockets,
     mailbox: Mailbox<Batch>,
     control: Arc<Control>,
     clock: Clock,
@@ -83,11 +88,13 @@ pub(crate) struct Host {
 impl Host {
     /// For a driver that is set up: reports the start.
     pub(crate) fn new(station: Station) -> Self {
+        let udp = UdpSockets::new(station.datagram_sockets());
         (station.started)();
         Self {
             shard: station.shard,
             links: Links::default(),
             schemes: station.acceptors.iter().map(Acceptor::scheme).collect(),
+            udp,
             mailbox: station.mailbox,
             control: station.control,
             clock: station.clock,
@@ -132,6 +139,7 @@ impl Host {
         self.send_dirty(port);
         self.receive_again(port);
         self.close_overdue(port);
+        self.count_lost();
         !self.is_over()
     }
 
@@ -242,6 +250,7 @@ impl Host {
         if !self.draining {
             self.draining = true;
             port.accept(false);
+            port.receive_datagrams(false);
             self.shard.start_drain();
         }
     }

@@ -42,15 +42,16 @@ impl Acceptor {
     ///
     /// # Errors
     /// The address is taken, not of this machine, or not permitted.
+    ///
+    /// # Panics
+    /// The address is one of UDP.
     pub fn bind(listener: &Listener) -> Result<Self, ListenError> {
         let bound = match &listener.address {
             ListenAddress::Tcp(tcp) => bind_tcp(*tcp, listener.scheme),
+            ListenAddress::Udp(_) => panic!("{listener} accepts no connections"),
             ListenAddress::Unix(path) => bind_unix(path, listener.scheme),
         };
-        bound.map_err(|error| ListenError {
-            listener: listener.clone(),
-            error,
-        })
+        bound.map_err(|error| ListenError::new(listener, error))
     }
 
     /// Where it listens: with the port the kernel chose if port 0 was asked for.
@@ -163,12 +164,21 @@ pub(crate) fn peer_of(fd: &impl std::os::fd::AsFd) -> Option<SocketAddr> {
     SockRef::from(fd).peer_addr().ok()?.as_socket()
 }
 
+impl ListenError {
+    pub(super) fn new(listener: &Listener, error: io::Error) -> Self {
+        Self {
+            listener: listener.clone(),
+            error,
+        }
+    }
+}
+
 impl fmt::Display for ListenError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let scheme = self.listener.scheme.name();
         write!(f, "cannot listen on {}: ", self.listener)?;
         match (&self.listener.address, self.error.raw_os_error()) {
-            (ListenAddress::Tcp(tcp), Some(libc::EADDRINUSE)) => {
+            (ListenAddress::Tcp(tcp) | ListenAddress::Udp(tcp), Some(libc::EADDRINUSE)) => {
                 let mut other = *tcp;
                 other.set_port(tcp.port().checked_add(1).unwrap_or(0));
                 let what = match self.listener.scheme {
@@ -176,10 +186,11 @@ impl fmt::Display for ListenError {
                     // The port is a popular one, and a --listen replaces all defaults.
                     Scheme::Ws => "another program? try --listen mqtt://127.0.0.1:1883",
                     Scheme::Nats => "a NATS server? try --listen mqtt://127.0.0.1:1883",
+                    Scheme::MqttSn => "another gateway? try --listen mqtt://127.0.0.1:1883",
                 };
                 write!(f, "address in use ({what} --listen {scheme}://{other})")
             }
-            (ListenAddress::Tcp(tcp), Some(libc::EADDRNOTAVAIL)) => {
+            (ListenAddress::Tcp(tcp) | ListenAddress::Udp(tcp), Some(libc::EADDRNOTAVAIL)) => {
                 let mut any = *tcp;
                 any.set_ip(match tcp {
                     SocketAddr::V4(_) => std::net::Ipv4Addr::UNSPECIFIED.into(),
@@ -190,7 +201,10 @@ impl fmt::Display for ListenError {
                     "this machine has no such address (every interface: --listen {scheme}://{any})"
                 )
             }
-            (ListenAddress::Tcp(tcp), Some(libc::EACCES | libc::EPERM)) => {
+            (
+                ListenAddress::Tcp(tcp) | ListenAddress::Udp(tcp),
+                Some(libc::EACCES | libc::EPERM),
+            ) => {
                 let mut other = *tcp;
                 other.set_port(self.listener.scheme.default_port());
                 write!(

@@ -7,6 +7,7 @@
 
 pub mod clock;
 mod control;
+mod datagrams;
 pub mod epoll;
 pub mod glommio;
 mod host;
@@ -18,6 +19,7 @@ pub mod probe;
 pub mod ring;
 pub mod sim;
 mod sockets;
+pub mod udp;
 mod wake;
 
 pub use control::{Control, Phase};
@@ -30,7 +32,9 @@ use clock::Clock;
 use listener::Acceptor;
 use std::fmt;
 use std::io;
+use std::os::fd::RawFd;
 use std::sync::Arc;
+use udp::UdpListener;
 
 /// What a driver gets to run one shard. It is made on the shard's own thread,
 /// which is pinned by then.
@@ -41,6 +45,8 @@ pub struct Station {
     pub mailbox: Mailbox<Batch>,
     /// The listening sockets, shared by all shards.
     pub acceptors: Arc<[Acceptor]>,
+    /// The UDP listeners; each has a socket for this shard.
+    pub udp: Arc<[UdpListener]>,
     /// Read once a turn.
     pub control: Arc<Control>,
     /// Rung by peers with mail and by [`Control::order`].
@@ -84,6 +90,14 @@ impl fmt::Display for DriverError {
 }
 
 impl std::error::Error for DriverError {}
+
+impl Station {
+    /// This shard's sockets for datagrams, by the number of their listener.
+    pub(crate) fn datagram_sockets(&self) -> Box<[RawFd]> {
+        let shard = self.mailbox.shard().index();
+        self.udp.iter().map(|udp| udp.socket(shard)).collect()
+    }
+}
 
 /// Names what was tried when it fails.
 pub(crate) trait Tried<T> {

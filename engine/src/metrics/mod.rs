@@ -48,6 +48,17 @@ pub struct Counters {
     pub control_sent: u64,
     /// Sessions that ended because their time was over.
     pub sessions_expired: u64,
+    /// Datagrams received.
+    pub datagrams_received: u64,
+    /// Datagrams made for clients.
+    pub datagrams_sent: u64,
+    /// Datagrams from clients that were no message.
+    pub datagrams_malformed: u64,
+    /// Datagrams that were left aside: for want of room, of permission or of a connection, and
+    /// those that could not be sent.
+    pub datagrams_dropped: u64,
+    /// Datagrams that the kernel had no room for.
+    pub datagrams_lost: u64,
 }
 
 impl Counters {
@@ -61,7 +72,7 @@ impl Counters {
 impl Counters {
     /// Each by its name, in the order of the fields.
     #[must_use]
-    pub fn named(&self) -> [(&'static str, u64); 21] {
+    pub fn named(&self) -> [(&'static str, u64); 26] {
         macro_rules! by_name {
             ($($name:ident)*) => { [$((stringify!($name), self.$name)),*] };
         }
@@ -69,7 +80,8 @@ impl Counters {
             turns accepted connects refused handoffs received in_runs delivered dropped not_retained
             mail_batches mail_items mail_received paced bytes_received bytes_sent
             publish_bytes_received publish_bytes_sent control_received control_sent
-            sessions_expired
+            sessions_expired datagrams_received datagrams_sent datagrams_malformed
+            datagrams_dropped datagrams_lost
         )
     }
 }

@@ -9,6 +9,8 @@ use std::fmt;
 const RESERVE: usize = 64 + SURPLUS_CONNECTIONS_MAX;
 /// Descriptors of one shard besides connections.
 const SHARD_RESERVE: usize = 8;
+/// Descriptors of one shard for each UDP listener: its socket, and a copy for the driver.
+const UDP_RESERVE: usize = 2;
 
 /// More connections were asked for than the process may have files.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,11 +23,14 @@ pub struct FilesError {
 /// Raises the limit of open files to its maximum; returns how many connections
 /// the process may have.
 pub(super) fn raise(config: &Config) -> Result<usize, FilesError> {
-    allow(config.max_connections, config.shards, raise_limit())
+    let udp = config.listeners.iter().filter(|listener| listener.is_udp());
+    let of_shard = SHARD_RESERVE + UDP_RESERVE * udp.count();
+    let of_shards = of_shard * usize::from(config.shards);
+    allow(config.max_connections, of_shards, raise_limit())
 }
 
-fn allow(asked: Option<usize>, shards: u16, limit: usize) -> Result<usize, FilesError> {
-    let reserve = RESERVE + SHARD_RESERVE * usize::from(shards);
+fn allow(asked: Option<usize>, of_shards: usize, limit: usize) -> Result<usize, FilesError> {
+    let reserve = RESERVE + of_shards;
     let Some(connections) = asked else {
         return Ok(limit.saturating_sub(reserve).max(1));
     };
@@ -88,14 +93,14 @@ mod tests {
 
     #[test]
     fn connections_are_what_files_allow() {
-        assert_eq!(allow(None, 2, 20_000), Ok(20_000 - 80 - 16));
-        assert_eq!(allow(None, 2, 10), Ok(1));
-        assert_eq!(allow(Some(500), 2, 20_000), Ok(500));
+        assert_eq!(allow(None, 16, 20_000), Ok(20_000 - 80 - 16));
+        assert_eq!(allow(None, 16, 10), Ok(1));
+        assert_eq!(allow(Some(500), 16, 20_000), Ok(500));
     }
 
     #[test]
     fn too_many_are_refused_with_the_limit() {
-        let text = allow(Some(19_999), 2, 20_000)
+        let text = allow(Some(19_999), 16, 20_000)
             .expect_err("too many")
             .to_string();
         assert!(text.contains("--max-connections 19999"), "{text}");

@@ -1,11 +1,12 @@
 //! From what the operator asked for to what a shard must know.
 
 use crate::base::{Nanos, Scheme};
-use crate::config::{Config, ListenAddress};
+use crate::config::{Config, ListenAddress, Listener};
 use crate::io::listener::Acceptor;
 use crate::pubsub::{Partitioner, RetainedQuota};
-use crate::shard::{Admission, NatsConfig, Rate, ShardConfig, WebConfig};
+use crate::shard::{Admission, NatsConfig, Rate, ShardConfig, SnConfig, WebConfig};
 use ahash::RandomState;
+use ringbus_protocols::mqttsn::Settings;
 use std::sync::Arc;
 
 /// QoS 1 and 2 publishes that a client may have under way.
@@ -43,6 +44,15 @@ pub(super) fn shard_config(
             ping: nanos(config.ws_ping),
         },
         nats: nats_config(config, acceptors, hasher.hash_one("server")),
+        sn: SnConfig {
+            gateway: Settings {
+                predefined: config.mqttsn_topics.clone(),
+                retry_ns: nanos(config.mqttsn_retry).0,
+                ..Settings::default()
+            },
+            open_topics: config.mqttsn_open_topics.clone(),
+            local_listeners: local_listeners(config),
+        },
         mechanisms: Vec::new(),
         pace_us_max: config.pace_us_max,
         sys_interval: nanos(config.sys_interval),
@@ -77,6 +87,12 @@ fn nats_config(config: &Config, acceptors: &[Acceptor], server: u64) -> NatsConf
         control_line_max: config.nats_control_line_max,
         ping: nanos(config.nats_ping),
     }
+}
+
+/// By the number of a UDP listener.
+fn local_listeners(config: &Config) -> Vec<bool> {
+    let udp = config.listeners.iter().filter(|listener| listener.is_udp());
+    udp.map(Listener::is_local).collect()
 }
 
 fn nanos(span: std::time::Duration) -> Nanos {

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use ringbus_protocols::http::OriginList;
+use ringbus_protocols::mqttsn::Settings;
 
 use super::{Admission, Rate};
 use crate::auth::Mechanism;
@@ -50,6 +51,8 @@ pub struct ShardConfig {
     pub web: WebConfig,
     /// What NATS listeners take.
     pub nats: NatsConfig,
+    /// What MQTT-SN listeners take.
+    pub sn: SnConfig,
     /// Methods of extended authentication.
     pub mechanisms: Vec<Arc<dyn Mechanism>>,
     /// The longest paced wait in microseconds; 0 turns pacing off.
@@ -117,6 +120,26 @@ impl Default for NatsConfig {
     }
 }
 
+/// What MQTT-SN listeners take.
+#[derive(Clone, Debug, Default)]
+pub struct SnConfig {
+    /// What the gateways of all clients share.
+    pub gateway: Settings,
+    /// Filters of the topics that everybody may publish to at QoS −1. `None`: every topic where
+    /// only this machine can send, else none.
+    pub open_topics: Option<Vec<Box<str>>>,
+    /// By the number of a UDP listener: whether only this machine reaches it.
+    pub local_listeners: Vec<bool>,
+}
+
+impl SnConfig {
+    /// Whether only this machine reaches the UDP listener of that number.
+    pub(super) fn is_local(&self, listener: u16) -> bool {
+        let is_local = self.local_listeners.get(usize::from(listener));
+        is_local.copied().unwrap_or(false)
+    }
+}
+
 impl ShardConfig {
     /// What tests of shards start from.
     #[cfg(test)]
@@ -141,6 +164,10 @@ impl ShardConfig {
             server_reference: None,
             web: WebConfig::default(),
             nats: NatsConfig::default(),
+            sn: SnConfig {
+                local_listeners: vec![true],
+                ..SnConfig::default()
+            },
             mechanisms: Vec::new(),
             pace_us_max: 0,
             sys_interval: Nanos::ZERO,

@@ -249,6 +249,7 @@ impl Shard {
             connect_deadline: conn.patience,
             received,
             web: conn.web,
+            sn: conn.sn,
             unsent: conn.output,
         };
         self.counters.handoffs += 1;
@@ -260,7 +261,10 @@ impl Shard {
     pub(super) fn adopt(&mut self, handoff: Handoff) {
         let deadline = handoff.connect_deadline;
         let id = self.insert_connection(handoff.socket, handoff.peer, deadline);
-        self.effects.adopted.push((id, handoff.socket));
+        match handoff.sn {
+            Some(_) => self.adopt_sn(id, handoff.sn),
+            None => self.effects.adopted.push((id, handoff.socket)),
+        }
         let Some(conn) = self.connections.get_mut(id) else {
             return;
         };

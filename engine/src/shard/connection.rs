@@ -7,6 +7,7 @@ use ringbus_protocols::websocket::deflate::{Agreed, Deflaters, deflate_frames};
 
 use super::Output;
 use super::authenticate::Authentication;
+use super::mqttsn::Sn;
 use super::nats::Nats;
 use super::sent_aliases::SentAliases;
 use super::web::Web;
@@ -56,6 +57,8 @@ pub(super) struct Connection {
     pub(super) web: Option<Box<Web>>,
     /// What the NATS client protocol remembers, if that is spoken.
     pub(super) nats: Option<Box<Nats>>,
+    /// What lies between datagrams and the protocol, if there is no stream.
+    pub(super) sn: Option<Box<Sn>>,
     /// What few connections have.
     pub(super) extras: Option<Box<Extras>>,
 }
@@ -90,7 +93,7 @@ pub(super) struct Extras {
     pub(super) auth: Option<Authentication>,
 }
 
-const _: () = assert!(size_of::<Connection>() <= 272, "an idle one costs little");
+const _: () = assert!(size_of::<Connection>() <= 280, "an idle one costs little");
 
 /// Topic aliases that the client set up.
 pub(super) type Aliases = std::collections::HashMap<u16, Box<str>, ahash::RandomState>;
@@ -123,6 +126,7 @@ impl Connection {
             publishes_filled_at: Nanos::ZERO,
             web: None,
             nats: None,
+            sn: None,
             extras: None,
         }
     }
@@ -165,7 +169,8 @@ impl Connection {
     pub(super) fn deadline(&self) -> Nanos {
         let web = self.web.as_deref().map_or(Nanos::MAX, Web::deadline);
         let nats = self.nats.as_deref().map_or(Nanos::MAX, Nats::deadline);
-        self.silence_ends().min(web).min(nats)
+        let sn = self.sn.as_deref().map_or(Nanos::MAX, Sn::deadline);
+        self.silence_ends().min(web).min(nats).min(sn)
     }
 
     /// When to close it if nothing comes; [`Nanos::MAX`] for never.
@@ -325,6 +330,19 @@ impl Outgoing {
         if conn.web.as_ref().is_some_and(|web| web.deflate.is_some()) {
             self.deflaters.forget(conn.id.to_u64());
         }
+    }
+
+    /// The connection is to be looked at, whether it has something to send or not.
+    pub(super) fn visit(&mut self, conn: &mut Connection) {
+        if !conn.dirty {
+            conn.dirty = true;
+            self.dirty.push_back(conn.id);
+        }
+    }
+
+    /// What the connection has to send stays for later.
+    pub(super) fn leave(&mut self, conn: &mut Connection) {
+        conn.dirty = false;
     }
 
     /// The next connection with something to send.

@@ -23,6 +23,8 @@ pub struct Leaks {
     pub queued_bytes: usize,
     /// Connections that wait for room.
     pub paused: usize,
+    /// Addresses of clients that send datagrams.
+    pub datagram_clients: usize,
     /// Items of mail that no peer has taken.
     pub mail_items: usize,
 }
@@ -58,6 +60,7 @@ impl Shard {
             replays: self.partition.replays.len(),
             queued_bytes: unsent + queued,
             paused: self.paused.len(),
+            datagram_clients: self.sn.len(),
             mail_items: self.outboxes.waiting_items(),
         }
     }

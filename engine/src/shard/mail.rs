@@ -15,6 +15,8 @@ use ringbus_protocols::topic::TopicFilter;
 impl Shard {
     /// Takes the mail that is there.
     pub fn on_mail(&mut self, mailbox: &mut Mailbox<Batch>) {
+        // The inputs of this turn are complete.
+        self.publish_open_runs();
         if self.config.shards == 1 {
             return;
         }
@@ -101,6 +103,8 @@ impl Shard {
                 self.partition.replays.remove(replay);
             }
             Mail::Handoff(handoff) => self.adopt(*handoff),
+            Mail::Datagram { tag, body } => self.on_datagram_mail(from, tag, body, batch),
+            Mail::SnEnded(ended) => self.on_sn_ended(from, *ended),
             Mail::Report(report) => self.on_report(from, *report),
         }
     }

@@ -3,6 +3,7 @@
 use bytes::Bytes;
 
 use super::Output;
+use super::mqttsn::{Sn, SnEnded};
 use super::sys::Report;
 use super::web::Web;
 use crate::base::{ConnId, Key, Nanos, Peer, SessionId, Socket};
@@ -80,6 +81,15 @@ pub enum Mail {
     },
     /// Any → home, ack class: a connection that belongs there.
     Handoff(Box<Handoff>),
+    /// Any → home, publish class: a datagram of a client that was handed over.
+    Datagram {
+        /// The sender's tag for that client.
+        tag: u32,
+        /// The message in it.
+        body: Slice,
+    },
+    /// Home → the shard that handed it over, ack class: a client without a socket is gone.
+    SnEnded(Box<SnEnded>),
     /// Any → the shard that speaks for all, publish class: what this one has counted.
     Report(Box<Report>),
 }
@@ -206,6 +216,8 @@ pub struct Handoff {
     pub received: Vec<u8>,
     /// If that came by a WebSocket, its state.
     pub(super) web: Option<Box<Web>>,
+    /// If it came by datagrams, the state of that.
+    pub(super) sn: Option<Box<Sn>>,
     /// What it is to be sent and has not been.
     pub(super) unsent: Output,
 }

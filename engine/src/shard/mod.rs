@@ -29,6 +29,7 @@ mod leaks;
 mod mail;
 mod membership;
 mod message;
+mod mqttsn;
 mod nats;
 mod outbox;
 mod output;
@@ -56,10 +57,11 @@ mod turn_away;
 mod web;
 
 pub use admission::Admission;
-pub use config::{NatsConfig, ShardConfig, WebConfig};
+pub use config::{NatsConfig, ShardConfig, SnConfig, WebConfig};
 pub use effects::{Closing, Effects};
 pub use leaks::Leaks;
 pub use message::{Batch, Mail, Outcome};
+pub use mqttsn::Datagrams;
 pub use output::{Output, Splice};
 pub use pacing::Pace;
 pub use rate::Rate;
@@ -76,6 +78,7 @@ use connection::{Blocker, Connection, Dialect, Outgoing};
 use deliver::Recipients;
 use fast_path::Translation;
 use filters::{LocalFilters, PendingSubAck};
+use mqttsn::SnShared;
 use nats::NatsShared;
 use outbox::Outboxes;
 use owned::{Partition, Targets};
@@ -113,6 +116,7 @@ pub struct Shard {
     properties: Vec<u8>,
     web: WebShared,
     nats: NatsShared,
+    sn: SnShared,
     effects: Effects,
     counters: Counters,
     gauges: Gauges,
@@ -154,6 +158,7 @@ impl Shard {
             properties: Vec::new(),
             web: WebShared::default(),
             nats: NatsShared::default(),
+            sn: SnShared::new(&config.hasher),
             effects: Effects::default(),
             counters: Counters::default(),
             gauges: Gauges::default(),
@@ -270,7 +275,7 @@ impl Shard {
         if self.paused.is_empty() {
             return;
         }
-        let mut ended = Vec::new();
+        let (mut ended, mut resumed) = (Vec::new(), Vec::new());
         let mut paused = std::mem::take(&mut self.paused);
         paused.retain(|&(id, blocker)| {
             if self.is_blocked(blocker) {
@@ -280,6 +285,8 @@ impl Shard {
                 conn.paused = false;
                 if conn.has_ended {
                     ended.push(id);
+                } else if conn.is_sn() {
+                    resumed.push(id);
                 } else {
                     self.effects.resumed.push(id);
                 }
@@ -290,6 +297,9 @@ impl Shard {
         for id in ended {
             self.on_bytes(id, &[]);
             self.on_closed(id);
+        }
+        for id in resumed {
+            self.resume_sn(id);
         }
     }
 
@@ -303,7 +313,13 @@ impl Shard {
 
     /// A connection that has new output; each once.
     pub fn take_dirty(&mut self) -> Option<ConnId> {
-        self.outgoing.next_dirty()
+        loop {
+            let id = self.outgoing.next_dirty()?;
+            if self.connections.get(id).is_none_or(|conn| !conn.is_sn()) {
+                return Some(id);
+            }
+            self.send_as_datagrams(id);
+        }
     }
 
     /// What a connection has to send, unless an output of it is in flight.

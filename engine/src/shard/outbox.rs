@@ -186,6 +186,14 @@ impl Outboxes {
         });
     }
 
+    /// Mails a datagram to its client's home.
+    pub(super) fn datagram(&mut self, to: ShardId, tag: u32, message: &[u8]) {
+        let source = self.write(|chunk| chunk.extend_from_slice(message));
+        let batch = &mut self.peers[to.index()].publish;
+        let body = refer(batch, source);
+        batch.items.push(Mail::Datagram { tag, body });
+    }
+
     /// Mails anything that refers to no record.
     pub(super) fn control(&mut self, to: ShardId, class: Class, mail: Mail) {
         self.batch(to, class).items.push(mail);

@@ -309,10 +309,13 @@ impl Shard {
 
     /// The shard that owns the connection's client identifier takes it over, with all it sent.
     fn hand_off(&mut self, id: ConnId, home: ShardId, received: Vec<u8>) {
-        let Some(conn) = self.connections.remove(id) else {
+        let Some(mut conn) = self.connections.remove(id) else {
             return;
         };
-        self.effects.released.push((id, conn.socket));
+        match &mut conn.sn {
+            Some(sn) => self.hand_over_sn(sn, home),
+            None => self.effects.released.push((id, conn.socket)),
+        }
         self.mail_handoff(home, conn, received);
     }
 }

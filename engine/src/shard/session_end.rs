@@ -76,7 +76,7 @@ impl Shard {
         }
     }
 
-    /// Forgets a connection; returns what it had yet to send.
+    /// Forgets a connection; returns what it had yet to send by its socket.
     pub(super) fn lose_connection(&mut self, id: ConnId, with_will: bool) -> Option<Output> {
         let conn = self.connections.remove(id)?;
         self.outgoing.forget(&conn);
@@ -87,6 +87,10 @@ impl Shard {
         if let Some(session) = conn.session {
             self.gauges.connected -= 1;
             self.disconnect_session(session, with_will);
+        }
+        if let Some(sn) = conn.sn {
+            self.end_sn(*sn, conn.output, with_will);
+            return None;
         }
         Some(conn.output)
     }

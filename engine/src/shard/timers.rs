@@ -98,12 +98,14 @@ impl Shard {
             conn.last_received = self.now;
             self.excuse_silence(id);
             self.excuse_nats_silence(id);
+            self.excuse_sn(id);
             self.arm_connection(id);
             return;
         }
         if conn.silence_ends() > self.now {
             return match conn.dialect {
                 Dialect::Nats => self.on_nats_timer(id),
+                _ if conn.is_sn() => self.on_sn_timer(id),
                 _ => self.on_web_timer(id),
             };
         }

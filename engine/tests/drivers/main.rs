@@ -2,6 +2,7 @@
 
 mod broker;
 mod client;
+mod datagrams;
 mod listeners;
 mod process;
 

@@ -49,7 +49,7 @@ pub fn innocent_goes_on(bytes: &[u8]) {
     let other = sim.connect_to(scheme, usize::from(how & 1), 1 << 20);
     match (scheme, usize::from(how >> 1 & 3)) {
         (Scheme::Ws, role) => sim.send(other, &upgrade(role)),
-        (Scheme::Mqtt, version) => {
+        (Scheme::Mqtt | Scheme::MqttSn, version) => {
             if let Some(&version) = Version::ALL.get(version) {
                 sim.send(other, &connect("other", version));
             }

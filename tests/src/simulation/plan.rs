@@ -6,7 +6,7 @@ use ringbus::base::{Nanos, Scheme};
 use ringbus::config::PartitionLevels;
 use ringbus::io::sim::{Chance, Faults};
 use ringbus::pubsub::{Partitioner, RetainedQuota};
-use ringbus::shard::{Admission, NatsConfig, ShardConfig, WebConfig};
+use ringbus::shard::{Admission, NatsConfig, ShardConfig, SnConfig, WebConfig};
 use ringbus_protocols::mqtt::{QoS, Version};
 
 use super::client::{Profile, Publication};
@@ -150,6 +150,7 @@ impl Plan {
                 ..WebConfig::default()
             },
             nats: NatsConfig::default(),
+            sn: SnConfig::default(),
             mechanisms: Vec::new(),
             pace_us_max: *chance.pick(&[0, 0, 20, 800]),
             sys_interval: Nanos::ZERO,

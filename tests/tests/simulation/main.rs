@@ -10,6 +10,7 @@ mod delayed_wills;
 mod expiry;
 mod group;
 mod groups;
+mod mqttsn;
 mod nats;
 mod pacing;
 mod silence;

@@ -6,6 +6,7 @@
 
 mod port;
 
+use super::datagrams::{BATCH, Inlet, TURN_MAX};
 use super::host::{Host, Port, Wait};
 use super::link::{LinkKey, Receiving};
 use super::{DriverError, Finished, Station, Tried, clock};
@@ -25,16 +26,20 @@ const ACCEPTS_MAX: usize = 64;
 /// The kernel refused an epoll instance, or failed it later.
 pub fn run(station: Station) -> Result<Finished, DriverError> {
     clock::tighten_timers();
-    let port =
-        EpollPort::new(Arc::clone(&station.acceptors), &station.doorbell).tried("set up epoll")?;
+    let sockets = station.datagram_sockets();
+    let inlet = (!sockets.is_empty()).then(|| Box::new(Inlet::new()));
+    let acceptors = Arc::clone(&station.acceptors);
+    let port = EpollPort::new(acceptors, sockets, &station.doorbell).tried("set up epoll")?;
     let mut driver = Driver {
         port,
+        inlet,
         buffer: vec![0; RECEIVE_BYTES].into_boxed_slice(),
         events: Vec::new(),
         unread: Vec::new(),
     };
     let mut host = Host::new(station);
     driver.port.accept(true);
+    driver.port.receive_datagrams(true);
     loop {
         host.begin(&mut driver.port);
         driver.reap(&mut host);
@@ -45,6 +50,7 @@ pub fn run(station: Station) -> Result<Finished, DriverError> {
         driver.wait(&mut host, wait).tried("wait for epoll")?;
     }
     driver.port.accept(false);
+    driver.port.receive_datagrams(false);
     host.close_all(&mut driver.port);
     Ok(host.finished())
 }
@@ -53,6 +59,8 @@ struct Driver {
     port: EpollPort,
     /// What is being received; the shard copies what it keeps.
     buffer: Box<[u8]>,
+    /// `None` if no listener takes datagrams.
+    inlet: Option<Box<Inlet>>,
     events: Vec<libc::epoll_event>,
     unread: Vec<LinkKey>,
 }
@@ -73,12 +81,16 @@ impl Driver {
             self.receive(host, key, false);
         }
         self.unread = unread;
+        for at in self.port.take_full() {
+            self.on_datagrams(host, at);
+        }
         let mut events = std::mem::take(&mut self.events);
         self.port.take_events(&mut events);
         for event in events.drain(..) {
             match Event::of(event.u64) {
                 Event::Link(key) => self.on_link(host, key, event.events),
                 Event::Accept(at) => self.on_accept(host, at),
+                Event::Datagrams(at) => self.on_datagrams(host, at),
                 // The turn looks at the mailbox and the control flag in any case.
                 Event::Doorbell => {}
             }
@@ -126,6 +138,30 @@ impl Driver {
                 _ => host.ended(&mut self.port, key),
             },
         }
+    }
+
+    /// Receives datagrams until none is left, or until it is others' turn.
+    fn on_datagrams(&mut self, host: &mut Host, at: usize) {
+        let Some(inlet) = &mut self.inlet else { return };
+        for _ in 0..TURN_MAX / BATCH {
+            match inlet.receive(self.port.datagram_socket(at)) {
+                Ok(count) => {
+                    for (from, bytes) in (0..count).filter_map(|number| inlet.get(number)) {
+                        host.datagram(at, from, bytes);
+                    }
+                    // A short batch emptied the socket: more will be announced.
+                    if count < BATCH {
+                        return;
+                    }
+                }
+                Err(error) => match error.raw_os_error() {
+                    Some(libc::EAGAIN) => return,
+                    // An error of an earlier datagram is reported once: others may wait behind it.
+                    _ => break,
+                },
+            }
+        }
+        self.port.receive_more(at);
     }
 
     fn on_accept(&mut self, host: &mut Host, at: usize) {

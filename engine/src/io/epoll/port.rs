@@ -19,6 +19,8 @@ pub(super) enum Event {
     Link(LinkKey),
     Accept(usize),
     Doorbell,
+    /// Something came at the UDP listener of that number.
+    Datagrams(usize),
 }
 
 const KIND_SHIFT: u32 = 60;
@@ -29,6 +31,7 @@ impl Event {
             Self::Link(key) => key.pack(),
             Self::Accept(at) => at as u64 | 1 << KIND_SHIFT,
             Self::Doorbell => 2 << KIND_SHIFT,
+            Self::Datagrams(at) => at as u64 | 3 << KIND_SHIFT,
         }
     }
 
@@ -37,6 +40,7 @@ impl Event {
         match word >> KIND_SHIFT {
             0 => Self::Link(LinkKey::unpack(word)),
             1 => Self::Accept(usize::try_from(word & 0xffff).expect("16 bits")),
+            3 => Self::Datagrams(usize::try_from(word & 0xffff).expect("16 bits")),
             _ => Self::Doorbell,
         }
     }
@@ -49,10 +53,18 @@ pub(super) struct EpollPort {
     unread: Vec<LinkKey>,
     acceptors: Arc<[Acceptor]>,
     accepting: bool,
+    /// By the number of their listener.
+    datagram_sockets: Box<[RawFd]>,
+    /// Those of them that may have more, which no event will announce.
+    full: Vec<usize>,
 }
 
 impl EpollPort {
-    pub(super) fn new(acceptors: Arc<[Acceptor]>, doorbell: &WakeFd) -> io::Result<Self> {
+    pub(super) fn new(
+        acceptors: Arc<[Acceptor]>,
+        datagram_sockets: Box<[RawFd]>,
+        doorbell: &WakeFd,
+    ) -> io::Result<Self> {
         // SAFETY: takes integers only.
         let fd = check(unsafe { libc::epoll_create1(libc::EPOLL_CLOEXEC) })?;
         // SAFETY: the kernel just made this descriptor and nobody else has it.
@@ -66,6 +78,8 @@ impl EpollPort {
             unread: Vec::new(),
             acceptors,
             accepting: false,
+            datagram_sockets,
+            full: Vec::new(),
         };
         // Edge-triggered, so that it never has to be read.
         let edge = libc::EPOLLIN | libc::EPOLLET;
@@ -114,6 +128,20 @@ impl EpollPort {
 
     pub(super) fn read_again(&mut self, key: LinkKey) {
         self.unread.push(key);
+    }
+
+    pub(super) fn datagram_socket(&self, at: usize) -> RawFd {
+        self.datagram_sockets[at]
+    }
+
+    /// That socket has to be looked at again without an event.
+    pub(super) fn receive_more(&mut self, at: usize) {
+        self.full.push(at);
+    }
+
+    /// The sockets of [`EpollPort::receive_more`].
+    pub(super) fn take_full(&mut self) -> Vec<usize> {
+        std::mem::take(&mut self.full)
     }
 
     pub(super) fn accept_one(&self, at: usize) -> io::Result<OwnedFd> {
@@ -190,12 +218,26 @@ impl Port for EpollPort {
         }
     }
 
+    fn receive_datagrams(&mut self, on: bool) {
+        self.full.clear();
+        let edge = libc::EPOLLIN | libc::EPOLLET;
+        let (what, events) = match on {
+            true => (libc::EPOLL_CTL_ADD, edge),
+            false => (libc::EPOLL_CTL_DEL, 0),
+        };
+        for (at, &socket) in self.datagram_sockets.iter().enumerate() {
+            if let Err(error) = self.control(what, socket, events, Event::Datagrams(at)) {
+                tracing::debug!("the watch on a UDP socket stays as it was: {error}");
+            }
+        }
+    }
+
     fn holds(&self, _link: &Link) -> bool {
         false
     }
 
     fn has_backlog(&mut self) -> bool {
-        !self.unread.is_empty()
+        !self.unread.is_empty() || !self.full.is_empty()
     }
 
     fn is_ready(&mut self) -> bool {

@@ -27,6 +27,10 @@ pub(super) struct Streams {
     acceptors: Arc<[Acceptor]>,
     /// One for each acceptor, while accepting.
     accepting: Vec<Job>,
+    /// By the number of their listener.
+    datagram_sockets: Box<[RawFd]>,
+    /// One for each of them, while datagrams are received.
+    receiving: Vec<Job>,
     /// By the link's descriptor.
     streams: HashMap<RawFd, Stream>,
 }
@@ -38,14 +42,23 @@ struct Stream {
 }
 
 impl Streams {
-    pub(super) fn new(runtime: Weak<Runtime>, acceptors: Arc<[Acceptor]>) -> Streams {
-        let (accepting, streams) = (Vec::new(), HashMap::new());
+    pub(super) fn new(
+        runtime: Weak<Runtime>,
+        acceptors: Arc<[Acceptor]>,
+        datagram_sockets: Box<[RawFd]>,
+    ) -> Streams {
         Streams {
             runtime,
             acceptors,
-            accepting,
-            streams,
+            accepting: Vec::new(),
+            datagram_sockets,
+            receiving: Vec::new(),
+            streams: HashMap::new(),
         }
+    }
+
+    pub(super) fn datagram_socket(&self, at: usize) -> RawFd {
+        self.datagram_sockets[at]
     }
 
     /// Leaves a connection in the backlog if there is no descriptor for its copy.
@@ -137,6 +150,18 @@ impl Port for Streams {
         {
             let tasks = (0..self.acceptors.len()).map(|at| Rc::clone(&runtime).accept(at));
             self.accepting = tasks.map(spawn_later).collect();
+        }
+    }
+
+    fn receive_datagrams(&mut self, on: bool) {
+        if !on {
+            self.receiving.clear();
+        } else if self.receiving.is_empty()
+            && let Some(runtime) = self.runtime.upgrade()
+        {
+            let sockets = 0..self.datagram_sockets.len();
+            let tasks = sockets.map(|at| Rc::clone(&runtime).receive_datagrams(at));
+            self.receiving = tasks.map(spawn_later).collect();
         }
     }
 

@@ -4,18 +4,20 @@ use super::port::{SharedStream, Streams, duplicate};
 use super::{HEARTBEAT, deadline, failed};
 use crate::base::Nanos;
 use crate::io::clock::{self, Clock};
+use crate::io::datagrams::{BATCH, Inlet, TURN_MAX};
 use crate::io::host::{Host, Port, Wait};
 use crate::io::link::{LinkKey, Receiving, Stage};
 use crate::io::{DriverError, Finished, Station, WakeFd};
 use crate::mailbox::Wake;
 use futures_io::{AsyncRead, AsyncWrite};
 use glommio::io::BufferedFile;
+use glommio::net::UdpSocket;
 use glommio::timer::Timer;
 use glommio::{Task, spawn_local};
 use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
 use std::io::{self, IoSlice};
-use std::os::fd::{AsRawFd, FromRawFd, IntoRawFd};
+use std::os::fd::{AsRawFd, FromRawFd, IntoRawFd, RawFd};
 use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -87,6 +89,7 @@ impl Runtime {
         let bell = spawn_local(Rc::clone(&runtime).listen(rings));
         let heart = spawn_local(Rc::clone(&runtime).beat());
         runtime.core.borrow_mut().port.accept(true);
+        runtime.core.borrow_mut().port.receive_datagrams(true);
         runtime.turns().await;
         // A read that the kernel still holds ends with a ring, not with a cancellation.
         runtime.over.set(true);
@@ -100,6 +103,7 @@ impl Runtime {
     fn new(station: Station) -> io::Result<Rc<Runtime>> {
         let clock = station.clock;
         let acceptors = Arc::clone(&station.acceptors);
+        let datagram_sockets = station.datagram_sockets();
         let host = Host::new(station);
         for acceptor in acceptors.iter() {
             acceptor.set_nonblocking()?;
@@ -107,7 +111,7 @@ impl Runtime {
         Ok(Rc::new_cyclic(|runtime| Runtime {
             core: RefCell::new(Core {
                 host,
-                port: Streams::new(runtime.clone(), acceptors),
+                port: Streams::new(runtime.clone(), acceptors, datagram_sockets),
                 in_turn: false,
                 asleep: false,
             }),
@@ -182,6 +186,7 @@ impl Runtime {
         let mut core = self.core.borrow_mut();
         let Core { host, port, .. } = &mut *core;
         port.accept(false);
+        port.receive_datagrams(false);
         host.close_all(port);
         host.finished()
     }
@@ -201,6 +206,46 @@ impl Runtime {
             self.input(|host, port| accept_some(host, port, at));
         }
     }
+}
+
+/// Datagrams: one task for each UDP listener.
+impl Runtime {
+    pub(super) async fn receive_datagrams(self: Rc<Self>, at: usize) {
+        let fd = self.core.borrow().port.datagram_socket(at);
+        let socket = match duplicate(fd) {
+            // SAFETY: the socket is the only owner of the copy.
+            Ok(copy) => unsafe { UdpSocket::from_raw_fd(copy.into_raw_fd()) },
+            Err(error) => return tracing::warn!("cannot watch a UDP socket: {error}"),
+        };
+        let mut inlet = Inlet::new();
+        loop {
+            // Waits for a datagram and leaves it there.
+            if let Err(error) = socket.peek_from(&mut [0]).await {
+                tracing::debug!("a UDP socket reported: {error}");
+                Timer::new(HEARTBEAT).await;
+            }
+            while self.input(|host, _| receive_some(host, &mut inlet, at, fd)) {
+                visit_reactor().await;
+            }
+            visit_reactor().await;
+        }
+    }
+}
+
+/// Gives the shard what came, as much as is for one turn. True if there may be more.
+fn receive_some(host: &mut Host, inlet: &mut Inlet, at: usize, fd: RawFd) -> bool {
+    for _ in 0..TURN_MAX / BATCH {
+        let Ok(count) = inlet.receive(fd) else {
+            return false;
+        };
+        for (from, bytes) in (0..count).filter_map(|number| inlet.get(number)) {
+            host.datagram(at, from, bytes);
+        }
+        if count < BATCH {
+            return false;
+        }
+    }
+    true
 }
 
 /// What the links of the shard receive and send.

@@ -4,7 +4,7 @@ use super::{Host, Port, Sent, Stage};
 use crate::io::link::LinkKey;
 
 impl Host {
-    /// One send for each connection with something to say.
+    /// One send for each connection with something to say, and one for many datagrams.
     pub(crate) fn send_dirty<P: Port>(&mut self, port: &mut P) {
         while let Some(conn) = self.shard.take_dirty() {
             // None while one is in flight: the shard goes on filling the next meanwhile.
@@ -16,6 +16,7 @@ impl Host {
                 self.send(port, key);
             }
         }
+        self.send_datagrams();
     }
 
     /// Sends what the link has, as far as the kernel takes it now.

@@ -54,6 +54,7 @@ impl Host {
             self.flushing.next(),
             self.lingering.next(),
             self.accept_again,
+            self.udp.next(),
         ];
         deadlines.into_iter().flatten().min()
     }

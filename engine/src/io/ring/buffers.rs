@@ -4,6 +4,7 @@
 //! them and find each one cold. It is therefore offered few, the last used first, and more only
 //! when it ran out.
 
+use crate::io::datagrams::DATAGRAM_BYTES_MAX;
 use io_uring::IoUring;
 use io_uring::types::BufRingEntry;
 use std::alloc::{Layout, alloc_zeroed, dealloc, handle_alloc_error};
@@ -11,13 +12,22 @@ use std::io;
 use std::ptr::NonNull;
 use std::sync::atomic::{AtomicU16, Ordering};
 
-/// The only group of a ring.
+/// The group of what connections receive.
 pub(super) const GROUP: u16 = 0;
+/// The group of datagrams.
+pub(super) const DATAGRAM_GROUP: u16 = 1;
 
 /// How many buffers a shard has: what one turn can receive at most. A power of two.
 pub(super) const COUNT: u16 = 1024;
 /// Bytes of one buffer.
 pub(super) const BYTES: usize = 16 << 10;
+
+/// How many buffers a shard has for datagrams: what one turn can receive at most.
+pub(super) const DATAGRAMS: u16 = 512;
+/// Bytes of one of those: the largest datagram, and what stands before it. The last lines keep the
+/// heads of all buffers from falling into the same set of the CPU's caches. Pages that no datagram
+/// has reached take no memory.
+pub(super) const DATAGRAM_BYTES: usize = DATAGRAM_BYTES_MAX + 17 * 64;
 
 /// How many buffers the kernel is offered at least, if there are so many.
 const OFFER_MIN: u16 = 32;
@@ -26,6 +36,7 @@ const REVIEW_TURNS: u16 = 1024;
 
 const PAGE: usize = 4096;
 const _: () = assert!(COUNT.is_power_of_two() && COUNT <= 1 << 15);
+const _: () = assert!(DATAGRAMS.is_power_of_two() && DATAGRAMS <= 1 << 15);
 
 /// Buffers that belong to the kernel until a completion names them, to us until
 /// they are given back.
@@ -51,8 +62,13 @@ pub(super) struct Buffers {
 }
 
 impl Buffers {
-    /// Allocates the buffers and registers all of them with the ring.
-    pub(super) fn register(ring: &IoUring, count: u16, bytes: usize) -> io::Result<Self> {
+    /// Allocates the buffers of a group and registers all of them with the ring.
+    pub(super) fn register(
+        ring: &IoUring,
+        group: u16,
+        count: u16,
+        bytes: usize,
+    ) -> io::Result<Self> {
         let entries = usize::from(count) * size_of::<BufRingEntry>();
         let total = entries.next_multiple_of(PAGE) + usize::from(count) * bytes;
         let layout = Layout::from_size_align(total, PAGE).map_err(io::Error::other)?;
@@ -77,7 +93,7 @@ impl Buffers {
         // driver drops the ring before the buffers.
         unsafe {
             ring.submitter()
-                .register_buf_ring_with_flags(address, count, GROUP, 0)
+                .register_buf_ring_with_flags(address, count, group, 0)
         }?;
         buffers.publish();
         Ok(buffers)
@@ -177,7 +193,7 @@ mod tests {
 
     fn make(count: u16) -> (Buffers, IoUring) {
         let ring = IoUring::builder().build(8).expect("io_uring");
-        let buffers = Buffers::register(&ring, count, 4096).expect("a buffer ring");
+        let buffers = Buffers::register(&ring, GROUP, count, 4096).expect("a buffer ring");
         (buffers, ring)
     }
 

@@ -5,13 +5,15 @@
 //! against its alternatives in `docs/decisions/0004-io-drivers.md`.
 
 mod buffers;
+mod datagrams;
 mod port;
 
 use super::host::{Host, Port, Wait};
 use super::link::{LinkKey, Receiving, Sending};
 use super::{DriverError, Finished, Station, Tried, clock, link};
 use crate::base::Nanos;
-use buffers::Buffers;
+use buffers::{Buffers, DATAGRAM_GROUP, GROUP};
+use datagrams::Datagrams;
 use io_uring::cqueue;
 use port::{Event, RingPort};
 use std::io;
@@ -23,7 +25,7 @@ use std::sync::Arc;
 /// What the kernel said: denied, missing, or too old for what the driver uses.
 pub fn probe() -> io::Result<()> {
     let ring = port::make_ring(8)?;
-    let _buffers = Buffers::register(&ring, 8, 4096);
+    let _buffers = Buffers::register(&ring, GROUP, 8, 4096);
     let mut known = io_uring::Probe::new();
     ring.submitter().register_probe(&mut known)?;
     if port::OPERATIONS
@@ -47,18 +49,33 @@ pub fn run(station: Station) -> Result<Finished, DriverError> {
 /// As [`run`], with so many receive buffers of so many bytes.
 fn run_with(station: Station, count: u16, bytes: usize) -> Result<Finished, DriverError> {
     clock::tighten_timers();
-    let port = RingPort::new(Arc::clone(&station.acceptors), &station.doorbell)
+    let sockets = station.datagram_sockets();
+    let takes_datagrams = !sockets.is_empty();
+    let port = RingPort::new(Arc::clone(&station.acceptors), sockets, &station.doorbell)
         .tried("set up io_uring")?;
-    let buffers = Buffers::register(port.ring(), count, bytes);
-    let buffers = buffers.tried("register receive buffers with io_uring")?;
+    let register = |group, count, bytes| {
+        let buffers = Buffers::register(port.ring(), group, count, bytes);
+        buffers.tried("register receive buffers with io_uring")
+    };
+    let buffers = register(GROUP, count, bytes)?;
+    let datagrams = match takes_datagrams {
+        true => Some(register(
+            DATAGRAM_GROUP,
+            buffers::DATAGRAMS,
+            buffers::DATAGRAM_BYTES,
+        )?),
+        false => None,
+    };
     let mut driver = Driver {
         port,
         buffers,
+        datagrams: datagrams.map(Datagrams::new),
         events: Vec::new(),
         sends: Vec::new(),
     };
     let mut host = Host::new(station);
     driver.port.accept(true);
+    driver.port.receive_datagrams(true);
     driver.port.watch_doorbell();
     loop {
         host.begin(&mut driver.port);
@@ -78,6 +95,8 @@ fn run_with(station: Station, count: u16, bytes: usize) -> Result<Finished, Driv
 struct Driver {
     port: RingPort,
     buffers: Buffers,
+    /// `None` if no listener takes datagrams.
+    datagrams: Option<Datagrams>,
     /// Completions of this turn; kept for its capacity.
     events: Vec<cqueue::Entry>,
     /// Likewise, the sends that left at once.
@@ -103,6 +122,9 @@ impl Driver {
         // Before any receive is asked for again: one that ended for want of
         // buffers would end again.
         self.buffers.publish();
+        if let Some(datagrams) = &mut self.datagrams {
+            datagrams.publish(&mut self.port);
+        }
     }
 
     fn handle(&mut self, host: &mut Host, entry: &cqueue::Entry) {
@@ -114,6 +136,11 @@ impl Driver {
                 // The turn looks at the mailbox and the control flag in any case.
                 if !cqueue::more(entry.flags()) {
                     self.port.watch_doorbell();
+                }
+            }
+            Event::Datagram(at) => {
+                if let Some(datagrams) = &mut self.datagrams {
+                    datagrams.on_completion(host, &mut self.port, at, entry);
                 }
             }
             Event::Cancel => {}
@@ -234,9 +261,10 @@ impl Driver {
     /// Gets every buffer back from the kernel.
     fn end(&mut self, host: &mut Host) -> io::Result<()> {
         self.port.accept(false);
+        self.port.receive_datagrams(false);
         host.close_all(&mut self.port);
         for _ in 0..END_WAITS_MAX {
-            if host.links.len() == 0 {
+            if host.links.len() == 0 && !self.port.is_receiving_datagrams() {
                 return Ok(());
             }
             self.port.submit_and_wait(Some(END_WAIT))?;
@@ -244,6 +272,7 @@ impl Driver {
         }
         // The kernel may still read them: better lost than reused.
         std::mem::forget(std::mem::take(&mut host.links));
+        std::mem::forget(self.datagrams.take());
         Ok(())
     }
 }

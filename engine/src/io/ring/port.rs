@@ -1,16 +1,17 @@
 //! What io_uring can do with a socket: submissions, and the words that name their completions.
 
-use super::buffers::GROUP;
+use super::buffers::{DATAGRAM_GROUP, GROUP};
 use crate::base::Nanos;
 use crate::io::WakeFd;
 use crate::io::clock;
+use crate::io::datagrams::NAME_BYTES;
 use crate::io::host::{Port, Sent};
 use crate::io::link::{Gather, Link, LinkKey, Receiving, Sending, Stage};
 use crate::io::listener::Acceptor;
 use io_uring::types::{CancelBuilder, Fd, SubmitArgs, Timespec};
 use io_uring::{IoUring, cqueue, opcode, squeue};
 use std::io;
-use std::os::fd::AsRawFd;
+use std::os::fd::{AsRawFd, RawFd};
 use std::sync::Arc;
 
 /// Submissions between two system calls at most; more are submitted early.
@@ -19,11 +20,12 @@ const SUBMISSIONS: u32 = 4096;
 const COMPLETIONS: u32 = 16384;
 
 /// The operations that the driver uses.
-pub(super) const OPERATIONS: [u8; 6] = [
+pub(super) const OPERATIONS: [u8; 7] = [
     opcode::AcceptMulti::CODE,
     opcode::RecvMulti::CODE,
     opcode::Send::CODE,
     opcode::SendMsg::CODE,
+    opcode::RecvMsgMulti::CODE,
     opcode::PollAdd::CODE,
     opcode::AsyncCancel2::CODE,
 ];
@@ -51,6 +53,8 @@ pub(super) enum Event {
     Accept(usize),
     Doorbell,
     Cancel,
+    /// A datagram at the UDP listener of that number.
+    Datagram(usize),
 }
 
 const KIND_SHIFT: u32 = 60;
@@ -63,6 +67,7 @@ impl Event {
             Self::Accept(at) => at as u64 | 2 << KIND_SHIFT,
             Self::Doorbell => 3 << KIND_SHIFT,
             Self::Cancel => 4 << KIND_SHIFT,
+            Self::Datagram(at) => at as u64 | 5 << KIND_SHIFT,
         }
     }
 
@@ -73,6 +78,7 @@ impl Event {
             1 => Self::Send(LinkKey::unpack(word)),
             2 => Self::Accept(usize::try_from(word & 0xffff).expect("16 bits")),
             3 => Self::Doorbell,
+            5 => Self::Datagram(usize::try_from(word & 0xffff).expect("16 bits")),
             _ => Self::Cancel,
         }
     }
@@ -92,10 +98,22 @@ pub(super) struct RingPort {
     accepting: Vec<bool>,
     /// Whether new connections are wanted.
     accept: bool,
+    /// By the number of their listener.
+    datagram_sockets: Box<[RawFd]>,
+    /// Which of them a receive is under way for.
+    datagram_receives: Box<[bool]>,
+    /// Whether datagrams are wanted.
+    takes_datagrams: bool,
+    /// How they are received; the kernel may look at it as long as it receives.
+    datagram_header: Box<libc::msghdr>,
 }
 
 impl RingPort {
-    pub(super) fn new(acceptors: Arc<[Acceptor]>, doorbell: &WakeFd) -> io::Result<Self> {
+    pub(super) fn new(
+        acceptors: Arc<[Acceptor]>,
+        datagram_sockets: Box<[RawFd]>,
+        doorbell: &WakeFd,
+    ) -> io::Result<Self> {
         let ring = make_ring(SUBMISSIONS)?;
         Ok(Self {
             ring,
@@ -106,6 +124,10 @@ impl RingPort {
             accepting: vec![false; acceptors.len()],
             acceptors,
             accept: false,
+            datagram_receives: vec![false; datagram_sockets.len()].into(),
+            datagram_sockets,
+            takes_datagrams: false,
+            datagram_header: Box::new(header_with_name()),
         })
     }
 
@@ -136,6 +158,28 @@ impl RingPort {
         if self.accept && self.accepting.contains(&false) {
             Port::accept(self, true);
         }
+    }
+
+    /// How datagrams are laid out in their buffers.
+    pub(super) fn datagram_header(&self) -> &libc::msghdr {
+        &self.datagram_header
+    }
+
+    /// The receive of a listener's datagrams is over.
+    pub(super) fn datagrams_ended(&mut self, at: usize) {
+        self.datagram_receives[at] = false;
+    }
+
+    /// Receives again where a receive is over.
+    pub(super) fn receive_datagrams_again(&mut self) {
+        if self.takes_datagrams && self.datagram_receives.contains(&false) {
+            self.receive_datagrams(true);
+        }
+    }
+
+    /// Whether the kernel may yet write to a buffer for datagrams.
+    pub(super) fn is_receiving_datagrams(&self) -> bool {
+        self.datagram_receives.contains(&true)
     }
 
     /// Submits; completions that need this thread wait for a poll.
@@ -205,8 +249,8 @@ impl RingPort {
 
     fn push(&mut self, entry: &squeue::Entry, event: Event) {
         let entry = entry.clone().user_data(event.word());
-        // SAFETY: what an entry points to (a link's output and its gather) stays
-        // untouched until its completion; a link is not freed before.
+        // SAFETY: what an entry points to (a link's output and its gather, the header
+        // of datagrams) stays untouched until its completion; a link is not freed before.
         while unsafe { self.ring.submission().push(&entry) }.is_err() {
             let submitted = self.submit_and_poll();
             submitted.expect("the kernel takes submissions from a valid ring");
@@ -299,6 +343,22 @@ impl Port for RingPort {
         }
     }
 
+    fn receive_datagrams(&mut self, on: bool) {
+        self.takes_datagrams = on;
+        for at in 0..self.datagram_sockets.len() {
+            let is_on = self.datagram_receives[at];
+            if on && !is_on {
+                let fd = Fd(self.datagram_sockets[at]);
+                let header = &raw const *self.datagram_header;
+                let entry = opcode::RecvMsgMulti::new(fd, header, DATAGRAM_GROUP).build();
+                self.datagram_receives[at] = true;
+                self.push(&entry, Event::Datagram(at));
+            } else if !on && is_on {
+                self.cancel(Event::Datagram(at));
+            }
+        }
+    }
+
     fn holds(&self, link: &Link) -> bool {
         link.sending != Sending::Not || link.receiving != Receiving::Off
     }
@@ -310,6 +370,14 @@ impl Port for RingPort {
     fn is_ready(&mut self) -> bool {
         self.ring.submission().taskrun() || self.has_completions()
     }
+}
+
+/// Receives with the sender's name and nothing else before the bytes.
+fn header_with_name() -> libc::msghdr {
+    // SAFETY: a C struct of integers and pointers, for which all zeros is valid.
+    let mut header: libc::msghdr = unsafe { std::mem::zeroed() };
+    header.msg_namelen = libc::socklen_t::try_from(NAME_BYTES).expect("a small constant");
+    header
 }
 
 #[cfg(test)]
@@ -325,6 +393,7 @@ mod tests {
             Event::Accept(3),
             Event::Doorbell,
             Event::Cancel,
+            Event::Datagram(7),
         ] {
             assert_eq!(Event::of(event.word()), event);
         }

@@ -67,6 +67,7 @@ fn station(acceptors: Arc<[Acceptor]>, control: Arc<Control>, doorbell: Arc<Wake
         shard,
         mailbox,
         acceptors,
+        udp: Arc::new([]),
         control,
         doorbell,
         clock,

@@ -7,11 +7,13 @@
 //! named itself, so a deadline or a wake that is missing shows as a stall.
 
 mod chance;
+mod datagrams;
 mod link;
 mod turn;
 mod wait;
 
 use std::collections::VecDeque;
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use crate::base::{Nanos, Scheme, Socket};
@@ -19,6 +21,8 @@ use crate::mailbox::{self, Mailbox, Wake};
 use crate::shard::{Batch, Shard, ShardConfig};
 
 pub use chance::Chance;
+pub use datagrams::DatagramFaults;
+use datagrams::{Network, UnderWay};
 use link::{Link, Stage};
 use wait::{Bell, Rest};
 
@@ -63,6 +67,8 @@ struct Seat {
     shard: Shard,
     mailbox: Mailbox<Batch>,
     listening: VecDeque<(Nanos, Socket)>,
+    /// From clients, with their addresses.
+    datagrams: UnderWay<(SocketAddr, Vec<u8>)>,
     /// The connections this shard's driver looks after.
     sockets: Vec<Socket>,
     frozen_until: Nanos,
@@ -86,6 +92,7 @@ impl Seat {
             shard,
             mailbox,
             listening: VecDeque::new(),
+            datagrams: UnderWay::new(),
             sockets: Vec::new(),
             frozen_until: Nanos(0),
             in_turn: false,
@@ -106,6 +113,7 @@ pub struct Sim {
     faults: Faults,
     seats: Vec<Seat>,
     links: Vec<Link>,
+    network: Network,
     /// `--pace-us`: no wait is longer.
     pace_max: Nanos,
 }
@@ -137,6 +145,7 @@ impl Sim {
             faults,
             seats,
             links: Vec::new(),
+            network: Network::default(),
             pace_max: Nanos::from_micros(u64::from(config.pace_us_max)),
         }
     }
@@ -355,6 +364,7 @@ impl Sim {
             () if matches!(seat.rest, Rest::Paced(_)) => Some("a paced wait"),
             () if seat.frozen_until > self.now => Some("frozen"),
             () if !seat.listening.is_empty() => Some("connections to accept"),
+            () if !seat.datagrams.is_empty() => Some("datagrams"),
             () if seat.mailbox.has_mail() => Some("mail"),
             () if moving => Some("bytes to or from a client"),
             () => None,

@@ -22,6 +22,7 @@ impl Sim {
         self.seats[seat].in_turn = false;
         self.apply_effects(seat);
         self.start_sends(seat);
+        self.send_datagrams(seat);
     }
 
     /// Inputs, mail, timers, and the hand-over of mail.
@@ -32,6 +33,7 @@ impl Sim {
         seat.turns += 1;
         seat.shard.begin_turn(now);
         self.accept(at);
+        self.feed_datagrams(at);
         // A copy: connections may leave the list while they are fed.
         let mut sockets = self.seats[at].sockets.clone();
         let start = self.chance.index(sockets.len());

@@ -113,11 +113,12 @@ impl Sim {
             Rest::Asleep if seat.bell.is_rung() => Some(self.now),
             Rest::Asleep => {
                 let accept = seat.listening.front().map(|waiting| waiting.0);
+                let datagram = seat.datagrams.keys().next().map(|key| key.0);
                 let sockets = seat.sockets.iter();
                 let io = sockets
                     .filter_map(|&s| self.links[index(s)].next_event(self.now))
                     .min();
-                let events = [accept, io, seat.shard.next_deadline()];
+                let events = [accept, datagram, io, seat.shard.next_deadline()];
                 events.into_iter().flatten().min()
             }
         };

@@ -81,7 +81,7 @@ impl Shard {
         let handled = match op {
             Op::Connect(json) => self.on_nats_connect(id, json),
             Op::Ping => {
-                self.answer(id, AckKind::Pong, ReasonCode::Success);
+                self.answer_op(id, AckKind::Pong, ReasonCode::Success);
                 Ok(Flow::Continue)
             }
             Op::Sub {
@@ -119,12 +119,12 @@ impl Shard {
             .get(id)
             .is_some_and(|conn| conn.is_verbose())
         {
-            self.answer(id, AckKind::Ok, ReasonCode::Success);
+            self.answer_op(id, AckKind::Ok, ReasonCode::Success);
         }
     }
 
     /// Appends an answer, behind those before it.
-    pub(super) fn answer(&mut self, id: ConnId, kind: AckKind, reason: ReasonCode) {
+    pub(super) fn answer_op(&mut self, id: ConnId, kind: AckKind, reason: ReasonCode) {
         self.acknowledge(
             id,
             PendingAck {

@@ -32,7 +32,7 @@ impl Shard {
         if nats.last.subject != publish.subject {
             self.flush_pieces(id, bytes);
             if !self.turn_to(id, publish.subject) {
-                self.answer(id, AckKind::Ok, ReasonCode::TopicNameInvalid);
+                self.answer_op(id, AckKind::Ok, ReasonCode::TopicNameInvalid);
                 return (Ok(Flow::Continue), length);
             }
         }
@@ -43,7 +43,7 @@ impl Shard {
             return (self.gather_ops(id, bytes, piece), piece.len());
         }
         self.flush_pieces(id, bytes);
-        (self.publish_alone(id, publish), length)
+        (self.publish_op(id, publish), length)
     }
 
     /// Makes the subject the one that is published to; false if it has no topic.
@@ -90,7 +90,7 @@ impl Shard {
     }
 
     /// A message with headers or a reply, a large one, or one that is to be confirmed.
-    fn publish_alone(&mut self, id: ConnId, publish: &Publish<'_>) -> Handled {
+    fn publish_op(&mut self, id: ConnId, publish: &Publish<'_>) -> Handled {
         let Some(nats) = self.nats_mut(id) else {
             return Ok(Flow::Gone);
         };
@@ -161,7 +161,7 @@ impl Shard {
     fn refuse_brokers_topic(&mut self, id: ConnId) -> Flow {
         self.counters.received += 1;
         self.counters.dropped += 1;
-        self.answer(id, AckKind::Ok, Fault::BROKERS_TOPIC.reason);
+        self.answer_op(id, AckKind::Ok, Fault::BROKERS_TOPIC.reason);
         Flow::Continue
     }
 }

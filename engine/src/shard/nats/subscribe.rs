@@ -28,7 +28,7 @@ impl Shard {
             return Ok(Flow::Pause(blocker));
         }
         let Some(filter) = filter_of(subject, queue) else {
-            self.answer(id, AckKind::Ok, ReasonCode::TopicFilterInvalid);
+            self.answer_op(id, AckKind::Ok, ReasonCode::TopicFilterInvalid);
             return Ok(Flow::Continue);
         };
         let Some(conn) = self.connections.get_mut(id) else {

@@ -3,6 +3,7 @@
 mod aliases;
 mod authentication;
 mod expiry;
+mod mqttsn;
 mod nats;
 mod net;
 mod payload_format;

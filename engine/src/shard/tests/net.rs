@@ -1,5 +1,6 @@
 //! Shards fed by hand, and packets to feed them with.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use ringbus_protocols::mqtt::{
@@ -23,6 +24,8 @@ pub(super) struct Net {
     pub(super) mailboxes: Vec<Mailbox<Batch>>,
     pub(super) now: Nanos,
     pub(super) sockets: Vec<Line>,
+    /// Datagrams that left, with their destinations.
+    pub(super) datagrams: Vec<(SocketAddr, Vec<u8>)>,
 }
 
 /// Something done with a client's connection.
@@ -52,6 +55,7 @@ impl Net {
             mailboxes: mesh(shards, 64, wakers),
             now: Nanos::from_secs(1),
             sockets: Vec::new(),
+            datagrams: Vec::new(),
         }
     }
 
@@ -133,6 +137,12 @@ impl Net {
                 .extend_from_slice(&output.bytes);
             self.shards[shard].on_sent(conn, output);
         }
+        let datagrams = self.shards[shard].datagrams();
+        for at in 0..datagrams.len() {
+            let (to, bytes) = datagrams.get(at);
+            self.datagrams.push((to, bytes.to_vec()));
+        }
+        datagrams.clear();
     }
 
     pub(super) fn line(&mut self, shard: usize, conn: ConnId) -> &mut Line {

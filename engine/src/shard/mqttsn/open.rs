@@ -1,0 +1,274 @@
+//! QoS −1: messages of senders that never connect [MQTTSN-6.8].
+//!
+//! They come by the hundred thousand and mostly to few topics, so those of one topic that come in
+//! one turn are a run: routed once, copied to each subscriber in one piece.
+
+use ringbus_protocols::mqtt::QoS;
+use ringbus_protocols::mqttsn::TopicRef;
+use ringbus_protocols::topic::{TopicFilter, TopicName};
+use ringbus_protocols::wire;
+
+use crate::base::limits::SHARED_PAYLOAD_BYTES_MIN;
+use crate::base::{Key, Nanos, ShardId};
+use crate::pubsub::{Message, PublisherId};
+use crate::shard::Shard;
+use crate::shard::route::Carried;
+use crate::shard::run::{PUBLISH, Packets, Run};
+use crate::shard::sys::is_brokers_own;
+use crate::shard::topics::Topic;
+
+/// Topics that are remembered; two that meet in one place only lose speed.
+const SLOTS: usize = 64;
+/// A run grows no further than this.
+const RUN_BYTES_MAX: usize = 32 << 10;
+
+/// The topics that came last, and what came to them in this turn.
+#[derive(Debug)]
+pub(super) struct OpenTopics {
+    slots: Box<[OpenTopic]>,
+    /// Places with something to publish.
+    gathered: Vec<u8>,
+}
+
+/// A topic as senders name it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Name {
+    topic: TopicRef,
+    listener: u16,
+}
+
+#[derive(Debug, Default)]
+struct OpenTopic {
+    /// `None` if nothing is remembered.
+    name: Option<Name>,
+    /// What follows from the name; `None` if nobody may publish there.
+    target: Option<Target>,
+    /// Messages as packets of MQTT 3.1.1.
+    packets: Vec<u8>,
+    count: u32,
+    longest: usize,
+}
+
+#[derive(Debug)]
+struct Target {
+    /// With its length before, as packets carry it.
+    head: Vec<u8>,
+    hash: u64,
+    owner: ShardId,
+    /// The one local filter that matched the last run, and in which epoch of the partition.
+    only_filter: Option<(Key, u64)>,
+}
+
+impl Default for OpenTopics {
+    fn default() -> Self {
+        Self {
+            slots: (0..SLOTS).map(|_| OpenTopic::default()).collect(),
+            gathered: Vec::new(),
+        }
+    }
+}
+
+impl Target {
+    fn topic(&self) -> &str {
+        std::str::from_utf8(&self.head[2..]).expect("it is a topic name")
+    }
+
+    fn push(&self, payload: &[u8], packets: &mut Vec<u8>) -> usize {
+        let start = packets.len();
+        packets.push(PUBLISH);
+        let body_len = u32::try_from(self.head.len() + payload.len()).expect("a small payload");
+        wire::put_varint(packets, body_len);
+        packets.extend_from_slice(&self.head);
+        packets.extend_from_slice(payload);
+        packets.len() - start
+    }
+}
+
+impl Name {
+    fn slot(self) -> usize {
+        let kind = match self.topic {
+            TopicRef::Normal(_) => 0,
+            TopicRef::Predefined(_) => 1,
+            TopicRef::Short(_) => 2,
+        };
+        let mixed = u32::from(self.topic.field()) * 3 + kind + u32::from(self.listener) * 7;
+        // Both bytes of a short name count.
+        (mixed ^ mixed >> 8) as usize % SLOTS
+    }
+}
+
+impl Shard {
+    /// A message at QoS −1 came to that UDP listener, whoever sent it.
+    #[inline]
+    pub(super) fn publish_open(
+        &mut self,
+        listener: u16,
+        topic: TopicRef,
+        retain: bool,
+        payload: &[u8],
+    ) {
+        let name = Name { topic, listener };
+        let at = name.slot();
+        if self.sn.open.slots[at].name != Some(name) {
+            self.learn_open(at, name);
+        }
+        let slot = &mut self.sn.open.slots[at];
+        let Some(target) = &slot.target else {
+            self.counters.datagrams_dropped += 1;
+            return;
+        };
+        if retain || payload.len() >= SHARED_PAYLOAD_BYTES_MIN {
+            self.publish_gathered_at(at);
+            return self.publish_alone(at, retain, payload);
+        }
+        if slot.count == 0 {
+            self.sn
+                .open
+                .gathered
+                .push(u8::try_from(at).expect("below 64"));
+        }
+        slot.longest = slot.longest.max(target.push(payload, &mut slot.packets));
+        slot.count += 1;
+        if slot.packets.len() >= RUN_BYTES_MAX {
+            self.publish_gathered_at(at);
+        }
+    }
+
+    /// Publishes what was gathered in this turn.
+    #[inline]
+    pub(in crate::shard) fn publish_open_runs(&mut self) {
+        while let Some(at) = self.sn.open.gathered.pop() {
+            self.publish_gathered_at(usize::from(at));
+        }
+    }
+
+    /// Remembers another topic in the place of one.
+    #[cold]
+    fn learn_open(&mut self, at: usize, name: Name) {
+        self.publish_gathered_at(at);
+        let short;
+        let text = match name.topic {
+            // An id that a client registers is known to its connection alone.
+            TopicRef::Normal(_) => None,
+            TopicRef::Predefined(id) => self.config.sn.gateway.predefined.name(id),
+            TopicRef::Short(topic) => {
+                short = topic;
+                Some(short.as_str())
+            }
+        };
+        let text = text.filter(|text| self.is_open(text, name.listener));
+        let target = text.map(|text| {
+            let topic = self.topic(text);
+            let mut head = Vec::new();
+            wire::put_str(&mut head, text);
+            Target {
+                head,
+                hash: topic.hash,
+                owner: topic.owner,
+                only_filter: None,
+            }
+        });
+        let slot = &mut self.sn.open.slots[at];
+        slot.name = Some(name);
+        slot.target = target;
+    }
+
+    /// Whether anybody who reaches the listener may publish there.
+    fn is_open(&self, text: &str, listener: u16) -> bool {
+        let Ok(topic) = TopicName::parse(text) else {
+            return false;
+        };
+        let is_open = match &self.config.sn.open_topics {
+            None => self.config.sn.is_local(listener),
+            Some(filters) => filters.iter().any(|filter| {
+                let filter = TopicFilter::parse(filter).expect("the configuration is valid");
+                filter.matches(&topic)
+            }),
+        };
+        is_open && !is_brokers_own(text)
+    }
+
+    fn publish_gathered_at(&mut self, at: usize) {
+        let slot = &mut self.sn.open.slots[at];
+        if slot.count == 0 {
+            return;
+        }
+        let count = std::mem::take(&mut slot.count);
+        let longest = std::mem::take(&mut slot.longest);
+        let mut packets = std::mem::take(&mut slot.packets);
+        let run = Run {
+            packets: Packets {
+                bytes: &packets,
+                count,
+                longest: u32::try_from(longest).expect("small payloads only"),
+                is_v5: false,
+            },
+            publisher: PublisherId::default(),
+        };
+        self.publish_open_run(at, &run);
+        packets.clear();
+        self.sn.open.slots[at].packets = packets;
+    }
+
+    fn publish_open_run(&mut self, at: usize, run: &Run<'_>) {
+        let count = u64::from(run.packets.count);
+        let Some(target) = &self.sn.open.slots[at].target else {
+            return;
+        };
+        let (hash, owner) = (target.hash, target.owner);
+        let epoch = self.partition.epoch;
+        let known = target.only_filter.filter(|&(_, then)| then == epoch);
+        if self.publish_blocker(owner).is_some() {
+            // Who sends datagrams cannot be held back.
+            self.counters.datagrams_dropped += count;
+            return;
+        }
+        self.counters.received += count;
+        self.counters.in_runs += count;
+        self.counters.publish_bytes_received += run.packets.bytes.len() as u64;
+        if owner != self.id {
+            self.outboxes.publish_run(owner, run, hash, None);
+        } else if let Some((only, _)) = known {
+            self.deliver_run(run, &[only]);
+        } else if let Some(only) = self.route_run(run, hash, None)
+            && let Some(target) = &mut self.sn.open.slots[at].target
+        {
+            target.only_filter = Some((only, epoch));
+        }
+    }
+
+    /// One that cannot be part of a run.
+    fn publish_alone(&mut self, at: usize, retain: bool, payload: &[u8]) {
+        let Some(target) = self.sn.open.slots[at].target.take() else {
+            return;
+        };
+        let message = Message {
+            topic: target.topic(),
+            payload,
+            properties: &[],
+            qos: QoS::AtMostOnce,
+            retain,
+            expires_at: Nanos::MAX,
+            publisher: PublisherId::default(),
+        };
+        if self.publish_blocker(target.owner).is_some() {
+            self.counters.datagrams_dropped += 1;
+        } else {
+            self.counters.received += 1;
+            self.counters.publish_bytes_received += payload.len() as u64;
+            let topic = Topic {
+                name: message.topic,
+                hash: target.hash,
+                owner: target.owner,
+                only_filter: None,
+            };
+            if target.owner == self.id {
+                self.route(&mut Carried::on_topic(message, &topic, None));
+            } else {
+                self.outboxes
+                    .publish(target.owner, &message, None, target.hash, None);
+            }
+        }
+        self.sn.open.slots[at].target = Some(target);
+    }
+}
