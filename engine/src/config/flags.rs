@@ -6,6 +6,14 @@ use super::error::Origin;
 use clap::parser::ValueSource;
 use clap::{ArgAction, ArgMatches, Args};
 
+/// One of each protocol, for this machine alone.
+const DEFAULT_LISTENERS: [&str; 4] = [
+    "mqtt://127.0.0.1:1883",
+    "ws://127.0.0.1:8000",
+    "nats://127.0.0.1:4222",
+    "mqttsn://127.0.0.1:1884",
+];
+
 /// Raw flags; [`super::Config`] is made of them.
 #[derive(Args, Clone, Debug)]
 #[allow(
@@ -24,7 +32,7 @@ pub struct ServeFlags {
     ///
     /// Example: ringbus -l mqtt://0.0.0.0:1883 -l ws://0.0.0.0:8000
     #[arg(short, long, value_name = "URL", env = "RINGBUS_LISTEN")]
-    #[arg(default_values = ["mqtt://127.0.0.1:1883", "ws://127.0.0.1:8000", "nats://127.0.0.1:4222"])]
+    #[arg(default_values = DEFAULT_LISTENERS)]
     #[arg(help_heading = "Listening")]
     pub listen: Vec<String>,
 

@@ -43,7 +43,7 @@ fn defaults_are_loopback_and_one_shard_per_cpu() {
     let config = config(&[]).expect("defaults are valid");
     assert_eq!(config.shards, 4);
     assert_eq!(config.cpus, [0, 1, 2, 3]);
-    let defaults = [Scheme::Mqtt, Scheme::Ws, Scheme::Nats].map(Listener::loopback);
+    let defaults = [Scheme::Mqtt, Scheme::Ws, Scheme::Nats, Scheme::MqttSn].map(Listener::loopback);
     assert_eq!(config.listeners, defaults);
     assert_eq!(config.ws_origins, OriginList::default());
     assert!(!config.ws_compression);
