@@ -50,6 +50,8 @@ impl OneShard {
             response_information: None,
             server_reference: None,
             web: ringbus::shard::WebConfig::default(),
+            nats: ringbus::shard::NatsConfig::default(),
+            sn: ringbus::shard::SnConfig::default(),
             mechanisms: Vec::new(),
             pace_us_max: 0,
             sys_interval: Nanos::ZERO,

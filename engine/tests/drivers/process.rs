@@ -197,6 +197,8 @@ pub(crate) fn config(io: IoChoice) -> Config {
         ws_origins: OriginList::default(),
         ws_compression: false,
         ws_ping: Duration::ZERO,
+        nats_control_line_max: 4096,
+        nats_ping: Duration::ZERO,
         mqttsn_topics: Default::default(),
         mqttsn_open_topics: None,
         mqttsn_retry: Duration::from_secs(10),
