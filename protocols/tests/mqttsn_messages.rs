@@ -6,7 +6,9 @@ use mqttsn::line::{
     DISCONNECT, Line, again, mqtt_ack, mqtt_publish, puback, publish, regack, register, short,
     suback, subscribe, unsuback,
 };
-use ringbus_protocols::mqtt::{self, QoS, ReasonCode, RetainHandling};
+use ringbus_protocols::mqtt::{
+    self, PropertiesBuf, Property, Publish, QoS, ReasonCode, RetainHandling,
+};
 use ringbus_protocols::mqttsn::{FilterRef, Packet, ReturnCode, TopicRef, Verdict};
 
 const ACCEPTED: ReturnCode = ReturnCode::ACCEPTED;
@@ -474,6 +476,19 @@ fn a_topic_beyond_the_registrations_is_dropped() {
     let refused = mqtt_ack(3, ReasonCode::ImplementationSpecificError);
     assert_eq!(out.broker(), [mqtt::Packet::PubAck(refused)]);
     assert!(out.client().is_empty());
+    assert_eq!(line.gateway.take_dropped(), 1);
+}
+
+/// The gateway has not allowed the broker any.
+#[test]
+fn a_message_by_topic_alias_is_dropped() {
+    let mut line = Line::connected();
+    let properties: PropertiesBuf = [Property::TopicAlias(1)].into_iter().collect();
+    let publish = mqtt::Packet::Publish(Publish {
+        properties: properties.as_properties(),
+        ..Publish::default()
+    });
+    assert!(line.tell(&publish).is_silent());
     assert_eq!(line.gateway.take_dropped(), 1);
 }
 

@@ -226,8 +226,13 @@ impl Gateway {
     }
 
     /// How the topic of a message is said to the client: by the id that it has asked for, by
-    /// itself, by the id that everybody knows, or by a new one. `None` if it has too many.
+    /// itself, by the id that everybody knows, or by a new one. `None` if it has too many, or there
+    /// is no topic.
     fn topic_of(&mut self, name: &str, settings: &Settings) -> Option<TopicRef> {
+        // A topic alias, which the broker was not allowed.
+        if name.is_empty() {
+            return None;
+        }
         if let Some(id) = self.registrations.id(name) {
             return Some(TopicRef::Normal(id));
         }
