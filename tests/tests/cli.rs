@@ -95,7 +95,7 @@ fn bad_flags_are_one_line_and_code_2() {
         ),
         (
             &["-l", "mqtts://127.0.0.1"],
-            "--listen mqtts://127.0.0.1: this version does not speak mqtts:// (listeners are mqtt://host:port, ws://host:port and unix:/path)",
+            "--listen mqtts://127.0.0.1: this version does not speak mqtts:// (listeners are mqtt://host:port, ws://host:port, nats://host:port, mqttsn://host:port and unix:/path)",
         ),
         (
             &["--cpuset", "0-"],

@@ -7,4 +7,6 @@ mod time;
 
 pub use ids::{ConnId, Key, Peer, Scheme, SessionId, ShardId, Socket};
 pub use slab::Slab;
+// Values that name who sends; what sends is the drivers'.
+pub use std::net::{IpAddr, SocketAddr};
 pub use time::Nanos;

@@ -1,8 +1,8 @@
 //! Datagrams that a shard wants sent.
 
-use std::net::SocketAddr;
-
 use ringbus_protocols::mqttsn::{Packet, encode, put_forwarder_head};
+
+use crate::base::SocketAddr;
 
 /// Datagrams with their destinations, one behind the other in one buffer.
 #[derive(Debug, Default)]

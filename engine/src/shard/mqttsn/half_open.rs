@@ -1,8 +1,8 @@
 //! Clients that are not connected yet, which anybody can be under any address.
 
 use std::collections::HashMap;
-use std::net::IpAddr;
 
+use crate::base::IpAddr;
 use crate::base::limits::{SN_HALF_OPEN_MAX, SN_HALF_OPEN_PER_IP_MAX};
 
 /// Counts them, in all and for each IP address.
@@ -52,14 +52,13 @@ impl HalfOpen {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::net::Ipv4Addr;
 
     #[test]
     fn an_address_and_all_of_them_have_a_limit() {
         let mut half_open = HalfOpen::new(&ahash::RandomState::with_seeds(1, 2, 3, 4));
         let ip = |number: usize| {
             let bits = u32::try_from(number).expect("small");
-            IpAddr::V4(Ipv4Addr::from_bits(bits))
+            IpAddr::from(bits.to_be_bytes())
         };
         for _ in 0..SN_HALF_OPEN_PER_IP_MAX {
             assert!(half_open.has_room(ip(0)));

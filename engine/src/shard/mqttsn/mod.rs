@@ -16,12 +16,11 @@ mod home;
 mod open;
 
 use std::collections::HashMap;
-use std::net::SocketAddr;
 
 use ringbus_protocols::mqttsn::{self, Packet, PublishQoS, ReturnCode, decode, unwrap_forwarded};
 
 use super::Shard;
-use crate::base::{ConnId, ShardId};
+use crate::base::{ConnId, ShardId, SocketAddr};
 pub(super) use clients::Sn;
 pub use datagrams::Datagrams;
 use half_open::HalfOpen;

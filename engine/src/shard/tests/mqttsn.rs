@@ -1,7 +1,5 @@
 //! Clients of MQTT-SN on shards that are fed by hand.
 
-use std::net::SocketAddr;
-
 use ringbus_protocols::mqtt::{Packet as MqttPacket, QoS, Version};
 use ringbus_protocols::mqttsn::{
     FilterRef, Packet, PublishQoS, ReturnCode, ShortTopic, TopicRef, WillTopic, decode, encode,
@@ -9,13 +7,13 @@ use ringbus_protocols::mqttsn::{
 };
 
 use super::net::{Net, client, publish, subscribe};
-use crate::base::Nanos;
 use crate::base::limits::{SN_HALF_OPEN_PER_IP_MAX, SURPLUS_CONNECTIONS_MAX};
+use crate::base::{Nanos, SocketAddr};
 
 const RETRY: Nanos = Nanos::from_secs(10);
 
 fn address(number: u32) -> SocketAddr {
-    let ip = std::net::Ipv4Addr::from_bits(0x0A00_0000 + number / 50_000);
+    let ip: [u8; 4] = (0x0A00_0000 + number / 50_000).to_be_bytes();
     let port = 1024 + u16::try_from(number % 50_000).unwrap();
     SocketAddr::from((ip, port))
 }

@@ -1,6 +1,5 @@
 //! Shards fed by hand, and packets to feed them with.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 
 use ringbus_protocols::mqtt::{
@@ -9,7 +8,7 @@ use ringbus_protocols::mqtt::{
 };
 
 use super::super::{Batch, Shard, ShardConfig};
-use crate::base::{ConnId, Nanos, Peer, Scheme, ShardId};
+use crate::base::{ConnId, Nanos, Peer, Scheme, ShardId, SocketAddr};
 use crate::mailbox::{Mailbox, Wake, mesh};
 
 struct NoWake;
