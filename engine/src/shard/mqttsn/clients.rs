@@ -118,8 +118,8 @@ impl Shard {
         if !conn.output.is_empty() || conn.step.is_due {
             return;
         }
-        let verdict = self.drive(id, |gateway, _, io| {
-            gateway.output_done(io);
+        let verdict = self.drive(id, |gateway, settings, io| {
+            gateway.output_done(settings, io);
             Verdict::Open
         });
         self.obey(id, verdict);
