@@ -150,7 +150,12 @@ impl SnWorld {
             if !missing {
                 return Ok(());
             }
-            for (client, _) in self.clients.iter_mut().zip(&self.sleepers).filter(|(_, s)| **s) {
+            for (client, _) in self
+                .clients
+                .iter_mut()
+                .zip(&self.sleepers)
+                .filter(|(_, s)| **s)
+            {
                 client.wish(Wish::Ping);
             }
             self.settle("while messages were fetched")?;
