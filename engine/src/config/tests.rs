@@ -50,6 +50,7 @@ fn defaults_are_loopback_and_one_shard_per_cpu() {
     assert_eq!(config.ws_ping, Duration::from_secs(30));
     assert!(config.mqttsn_topics.is_empty());
     assert_eq!(config.mqttsn_open_topics, None);
+    assert_eq!(config.mqttsn_clients_max, 262_144);
     assert_eq!(config.mqttsn_retry, Duration::from_secs(10));
     assert!(config.is_local_only());
     assert_eq!(config.partition_levels, PartitionLevels::default());
@@ -109,6 +110,7 @@ fn every_flag_reaches_the_config() {
         "--versions=5",
         "--check-payload-format",
         "--mqttsn-retry=5s",
+        "--mqttsn-max-clients=7",
         "--drain-timeout=0s",
         "--pace-us=0",
         "--sys-interval=0",
@@ -142,6 +144,7 @@ fn every_flag_reaches_the_config() {
     assert!(config.check_payload_format);
     assert_eq!(config.versions, Versions::parse("5").expect("a list"));
     assert_eq!(config.mqttsn_retry, Duration::from_secs(5));
+    assert_eq!(config.mqttsn_clients_max, 7);
     assert_eq!(config.drain_timeout, Duration::ZERO);
     assert_eq!((config.pace_us_max, config.io), (0, IoChoice::Glommio));
     assert_eq!(config.sys_interval, Duration::ZERO);

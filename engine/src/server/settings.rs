@@ -46,6 +46,7 @@ pub(super) fn shard_config(config: &Config, connections_max: usize) -> (Arc<Shar
             },
             open_topics: config.mqttsn_open_topics.clone(),
             local_listeners: local_listeners(config),
+            admission: Arc::new(Admission::new(config.mqttsn_clients_max)),
         },
         mechanisms: Vec::new(),
         pace_us_max: config.pace_us_max,
