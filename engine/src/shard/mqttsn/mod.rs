@@ -57,11 +57,6 @@ pub(super) struct SnAddress {
 }
 
 /// If a client is behind a forwarder: what that calls it. Few are, so it is one word.
-#[expect(
-    clippy::box_collection,
-    clippy::redundant_allocation,
-    reason = "a thin pointer"
-)]
 type Node = Option<Box<Box<[u8]>>>;
 
 const _: () = assert!(
