@@ -7,7 +7,9 @@ mod one_shard;
 
 use one_shard::{OneShard, publishes};
 use ringbus_protocols::mqtt::{QoS, Version};
+use ringbus_protocols::mqttsn::{self, PublishQoS, ShortTopic, TopicRef};
 use std::alloc::{GlobalAlloc, Layout, System};
+use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 struct Counting;
@@ -63,6 +65,41 @@ fn allocations(version: Version, per_turn: usize, payload: &[u8]) -> u64 {
     ALLOCATIONS.load(Ordering::Relaxed) - before
 }
 
+/// The same for datagrams at QoS −1 from many senders to some topics.
+fn allocations_of_datagrams(payload: &[u8]) -> u64 {
+    let mut shard = OneShard::new();
+    for filter in ["aa", "+", "#", "bb"].iter().cycle().take(SUBSCRIBERS) {
+        let subscriber = shard.connect(Version::V3_1_1);
+        shard.subscribe(subscriber, filter, QoS::AtMostOnce);
+    }
+    let datagrams: Vec<(SocketAddr, Vec<u8>)> = (0..64).map(|n| datagram(n, payload)).collect();
+    let turn = |shard: &mut OneShard| {
+        let datagrams = datagrams.iter();
+        shard.turn_of_datagrams(datagrams.map(|(from, bytes)| (*from, &bytes[..])))
+    };
+    let delivered = turn(&mut shard);
+    assert!(delivered > 64 * SUBSCRIBERS / 2 * payload.len());
+    (0..20).for_each(|_| assert_eq!(turn(&mut shard), delivered));
+    let before = ALLOCATIONS.load(Ordering::Relaxed);
+    (0..1_000).for_each(|_| assert_eq!(turn(&mut shard), delivered));
+    ALLOCATIONS.load(Ordering::Relaxed) - before
+}
+
+fn datagram(number: u16, payload: &[u8]) -> (SocketAddr, Vec<u8>) {
+    let topic = ["aa", "bb", "cc"][usize::from(number % 3)];
+    let packet = mqttsn::Packet::Publish {
+        dup: false,
+        qos: PublishQoS::MinusOne,
+        retain: false,
+        topic: TopicRef::Short(ShortTopic::new(topic).expect("two characters")),
+        msg_id: 0,
+        payload,
+    };
+    let mut bytes = Vec::new();
+    mqttsn::encode(&packet, &mut bytes);
+    (SocketAddr::from(([10, 0, 0, 1], 1_000 + number)), bytes)
+}
+
 #[test]
 fn a_qos_0_publish_allocates_nothing() {
     let before = ALLOCATIONS.load(Ordering::Relaxed);
@@ -79,5 +116,9 @@ fn a_qos_0_publish_allocates_nothing() {
                 assert_eq!(count, 0, "{version:?}, {per_turn} a turn, {length} bytes");
             }
         }
+    }
+    for payload in [&b"x"[..], &[b'x'; 64], &[b'x'; 1_000]] {
+        let count = allocations_of_datagrams(payload);
+        assert_eq!(count, 0, "datagrams of {} bytes", payload.len());
     }
 }

@@ -8,10 +8,11 @@ use ringbus::base::{ConnId, Nanos, Peer, Scheme, ShardId};
 use ringbus::config::PartitionLevels;
 use ringbus::mailbox::{Mailbox, Wake, mesh};
 use ringbus::pubsub::{Partitioner, RetainedQuota};
-use ringbus::shard::{Admission, Batch, Shard, ShardConfig};
+use ringbus::shard::{Admission, Batch, Shard, ShardConfig, SnConfig};
 use ringbus_protocols::mqtt::{Connect, Packet, Properties, Publish, QoS, Version};
 use ringbus_protocols::websocket::frame::{Opcode, put_masked};
 use ringbus_protocols::websocket::handshake::put_request;
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 struct NoWake;
@@ -51,13 +52,16 @@ impl OneShard {
             server_reference: None,
             web: ringbus::shard::WebConfig::default(),
             nats: ringbus::shard::NatsConfig::default(),
-            sn: ringbus::shard::SnConfig::default(),
+            sn: SnConfig {
+                local_listeners: vec![true],
+                ..SnConfig::default()
+            },
             mechanisms: Vec::new(),
             pace_us_max: 0,
             sys_interval: Nanos::ZERO,
             partitioner: Arc::new(partitioner),
             hasher,
-            admission: Arc::new(Admission::new(10_000)),
+            admission: Arc::new(Admission::new(200_000)),
             retained_quota: Arc::new(RetainedQuota::new(usize::MAX, usize::MAX)),
         };
         let mut boxes = mesh(1, 64, vec![Arc::new(NoWake) as Arc<dyn Wake>]);
@@ -140,13 +144,45 @@ impl OneShard {
 
     /// One turn of the shard that receives `bytes`; the bytes that left it.
     pub fn turn(&mut self, conn: ConnId, bytes: &[u8]) -> usize {
-        self.now = self.now + Nanos::from_micros(10);
-        self.shard.begin_turn(self.now);
+        self.begin();
         assert_eq!(
             self.shard.on_bytes(conn, bytes),
             bytes.len(),
             "no back-pressure"
         );
+        self.end()
+    }
+
+    /// One turn of the shard that receives datagrams; the bytes that left it by streams.
+    pub fn turn_of_datagrams<'a>(
+        &mut self,
+        datagrams: impl Iterator<Item = (SocketAddr, &'a [u8])>,
+    ) -> usize {
+        self.begin();
+        for (from, datagram) in datagrams {
+            self.shard.on_datagram(0, from, datagram);
+        }
+        self.end()
+    }
+
+    /// How many datagrams have left since the last call.
+    pub fn datagrams_sent(&mut self) -> usize {
+        let count = self.shard.datagrams().len();
+        self.shard.datagrams().clear();
+        count
+    }
+
+    /// Connections of the shard.
+    pub fn connections(&self) -> usize {
+        self.shard.connections()
+    }
+
+    fn begin(&mut self) {
+        self.now = self.now + Nanos::from_micros(10);
+        self.shard.begin_turn(self.now);
+    }
+
+    fn end(&mut self) -> usize {
         self.shard.on_mail(&mut self.mailbox);
         self.shard.end_turn(&mut self.mailbox);
         let effects = self.shard.effects();

@@ -8,5 +8,5 @@ mod time;
 pub use ids::{ConnId, Key, Peer, Scheme, SessionId, ShardId, Socket};
 pub use slab::Slab;
 // Values that name who sends; what sends is the drivers'.
-pub use std::net::{IpAddr, SocketAddr};
+pub use std::net::{IpAddr, Ipv6Addr, SocketAddr, SocketAddrV6};
 pub use time::Nanos;

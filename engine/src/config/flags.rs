@@ -134,6 +134,21 @@ pub struct ServeFlags {
     #[arg(help_heading = "MQTT-SN")]
     pub mqttsn_open_topics: Vec<String>,
 
+    /// Most MQTT-SN clients at a time, all shards together
+    ///
+    /// They take no open files, so --max-connections does not count them. One
+    /// that sleeps takes about 1 KiB of memory.
+    ///
+    /// Example: ringbus --mqttsn-max-clients 1000000
+    #[arg(
+        long,
+        value_name = "N",
+        env = "RINGBUS_MQTTSN_MAX_CLIENTS",
+        default_value = "262144"
+    )]
+    #[arg(help_heading = "MQTT-SN", allow_negative_numbers = true)]
+    pub mqttsn_max_clients: String,
+
     /// Send an MQTT-SN client again what it did not acknowledge for so long
     ///
     /// One that does not answer three times in a row is lost.

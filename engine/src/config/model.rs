@@ -61,6 +61,8 @@ pub struct Config {
     /// Filters of topics that need no connection; `None`: every topic on a loopback listener,
     /// none on any other.
     pub mqttsn_open_topics: Option<Vec<Box<str>>>,
+    /// MQTT-SN clients of all shards together.
+    pub mqttsn_clients_max: usize,
     /// How long an MQTT-SN client may take to acknowledge before it is sent the same again.
     pub mqttsn_retry: Duration,
     /// The largest packet taken, in bytes, header included.
@@ -204,6 +206,7 @@ impl Config {
             nats_ping: reader.duration_or_off("nats-ping", &flags.nats_ping)?,
             mqttsn_topics: reader.mqttsn_topics()?,
             mqttsn_open_topics: reader.mqttsn_open_topics()?,
+            mqttsn_clients_max: reader.mqttsn_clients_max()?,
             mqttsn_retry: reader.duration(
                 "mqttsn-retry",
                 &flags.mqttsn_retry,
@@ -490,6 +493,12 @@ impl Reader<'_> {
             let fix = "each line is an id from 1 to 65534, a space and a topic";
             self.fail(flag, path, Problem::new(error.to_string(), fix))
         })
+    }
+
+    fn mqttsn_clients_max(&self) -> Result<usize, ConfigError> {
+        let text = &self.given.flags.mqttsn_max_clients;
+        let count = self.count("mqttsn-max-clients", text, 1, CONNECTIONS_MAX)?;
+        Ok(usize::try_from(count).expect("the range ends at 2^24"))
     }
 
     fn mqttsn_open_topics(&self) -> Result<Option<Vec<Box<str>>>, ConfigError> {

@@ -50,6 +50,10 @@ fn defaults_are_loopback_and_one_shard_per_cpu() {
     assert_eq!(config.ws_ping, Duration::from_secs(30));
     assert_eq!(config.nats_ping, Duration::from_secs(30));
     assert_eq!(config.nats_control_line_max, 4096);
+    assert!(config.mqttsn_topics.is_empty());
+    assert_eq!(config.mqttsn_open_topics, None);
+    assert_eq!(config.mqttsn_clients_max, 262_144);
+    assert_eq!(config.mqttsn_retry, Duration::from_secs(10));
     assert!(config.is_local_only());
     assert_eq!(config.partition_levels, PartitionLevels::default());
     assert_eq!(config.max_packet_size, 2 << 20);
@@ -107,6 +111,8 @@ fn every_flag_reaches_the_config() {
         "--max-retained-bytes=1MiB",
         "--versions=5",
         "--check-payload-format",
+        "--mqttsn-retry=5s",
+        "--mqttsn-max-clients=7",
         "--drain-timeout=0s",
         "--pace-us=0",
         "--sys-interval=0",
@@ -139,6 +145,8 @@ fn every_flag_reaches_the_config() {
     assert_eq!(config.retained_bytes_max, 1 << 20);
     assert!(config.check_payload_format);
     assert_eq!(config.versions, Versions::parse("5").expect("a list"));
+    assert_eq!(config.mqttsn_retry, Duration::from_secs(5));
+    assert_eq!(config.mqttsn_clients_max, 7);
     assert_eq!(config.drain_timeout, Duration::ZERO);
     assert_eq!((config.pace_us_max, config.io), (0, IoChoice::Glommio));
     assert_eq!(config.sys_interval, Duration::ZERO);
@@ -283,6 +291,43 @@ fn the_bound_of_a_queue_has_two_names() {
         let config = config(&[flag, "5MiB"]).expect("valid");
         assert_eq!(config.queue_bytes, 5 << 20, "{flag}");
     }
+}
+
+#[test]
+fn what_mqttsn_clients_know_beforehand_is_read_from_a_file() {
+    let path = std::env::temp_dir().join(format!("ringbus-{}-topics", std::process::id()));
+    let flag = format!("--mqttsn-topics={}", path.display());
+    std::fs::write(&path, "# ours\n1 a/b\n").expect("a file");
+    let topics = config(&[&flag]).expect("valid").mqttsn_topics;
+    assert_eq!(topics.name(1), Some("a/b"));
+    std::fs::write(&path, "1 a/b\n1 c\n").expect("a file");
+    let path = path.display();
+    assert_eq!(
+        error(&[&flag]),
+        format!(
+            "--mqttsn-topics {path}: line 2: the id is there already \
+             (each line is an id from 1 to 65534, a space and a topic)"
+        )
+    );
+    std::fs::remove_file(path.to_string()).expect("ours");
+    let missing = error(&[&flag]);
+    assert!(
+        missing.contains("cannot be read: No such file"),
+        "{missing}"
+    );
+}
+
+#[test]
+fn topics_that_need_no_connection_are_filters() {
+    let two = ["--mqttsn-open-topics=sensors/#", "--mqttsn-open-topics=aa"];
+    let open = config(&two).expect("valid").mqttsn_open_topics;
+    assert_eq!(open, Some(vec!["sensors/#".into(), "aa".into()]));
+    let error = error(&["--mqttsn-open-topics=a/#/b"]);
+    assert!(error.starts_with("--mqttsn-open-topics a/#/b: "), "{error}");
+    assert!(
+        error.ends_with("(write a topic filter, as sensors/# or aa)"),
+        "{error}"
+    );
 }
 
 #[test]

@@ -52,6 +52,7 @@ pub(super) fn shard_config(
             },
             open_topics: config.mqttsn_open_topics.clone(),
             local_listeners: local_listeners(config),
+            admission: Arc::new(Admission::new(config.mqttsn_clients_max)),
         },
         mechanisms: Vec::new(),
         pace_us_max: config.pace_us_max,

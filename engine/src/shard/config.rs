@@ -121,7 +121,7 @@ impl Default for NatsConfig {
 }
 
 /// What MQTT-SN listeners take.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct SnConfig {
     /// What the gateways of all clients share.
     pub gateway: Settings,
@@ -130,6 +130,23 @@ pub struct SnConfig {
     pub open_topics: Option<Vec<Box<str>>>,
     /// By the number of a UDP listener: whether only this machine reaches it.
     pub local_listeners: Vec<bool>,
+    /// The clients of the whole process, against their maximum: they take no open files, as
+    /// connections do.
+    pub admission: Arc<Admission>,
+}
+
+/// Clients of MQTT-SN if nothing else is said: 256 MiB of them when they sleep.
+const SN_CLIENTS_MAX: usize = 256 << 10;
+
+impl Default for SnConfig {
+    fn default() -> Self {
+        Self {
+            gateway: Settings::default(),
+            open_topics: None,
+            local_listeners: Vec::new(),
+            admission: Arc::new(Admission::new(SN_CLIENTS_MAX)),
+        }
+    }
 }
 
 impl SnConfig {
@@ -175,6 +192,14 @@ impl ShardConfig {
             hasher,
             admission: Arc::new(Admission::new(100)),
             retained_quota: Arc::new(RetainedQuota::new(usize::MAX, usize::MAX)),
+        }
+    }
+
+    /// The places of clients by datagrams, or of those by streams.
+    pub(super) fn admission_of(&self, is_sn: bool) -> &Admission {
+        match is_sn {
+            true => &self.sn.admission,
+            false => &self.admission,
         }
     }
 

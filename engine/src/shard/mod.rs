@@ -183,10 +183,11 @@ impl Shard {
     /// A socket was accepted, on which `scheme` is spoken. `None` if no more connections are allowed: the driver closes it. A
     /// few beyond the maximum are kept, to be refused in the words of their CONNECT.
     pub fn on_accept(&mut self, socket: Socket, peer: Peer, scheme: Scheme) -> Option<ConnId> {
-        let has_place = !self.draining && self.config.admission.enter();
+        let admission = self.config.admission_of(scheme == Scheme::MqttSn);
+        let has_place = !self.draining && admission.enter();
         if !has_place {
             self.counters.refused += 1;
-            if self.draining || !self.config.admission.enter_surplus() {
+            if self.draining || !admission.enter_surplus() {
                 return None;
             }
         }

@@ -80,16 +80,17 @@ impl Shard {
     pub(super) fn lose_connection(&mut self, id: ConnId, with_will: bool) -> Option<Output> {
         let conn = self.connections.remove(id)?;
         self.outgoing.forget(&conn);
+        let admission = self.config.admission_of(conn.is_sn());
         match conn.has_place {
-            true => self.config.admission.leave(),
-            false => self.config.admission.leave_surplus(),
+            true => admission.leave(),
+            false => admission.leave_surplus(),
         }
         if let Some(session) = conn.session {
             self.gauges.connected -= 1;
             self.disconnect_session(session, with_will);
         }
         if let Some(sn) = conn.sn {
-            self.end_sn(*sn, conn.output, with_will);
+            self.end_sn(*sn, &conn.peer, conn.output, with_will);
             return None;
         }
         Some(conn.output)

@@ -48,7 +48,7 @@ impl Shard {
         let Some(conn) = self.connections.get_mut(id) else {
             return Ok(());
         };
-        let admission = &self.config.admission;
+        let admission = self.config.admission_of(conn.is_sn());
         if !conn.has_place {
             if !admission.enter() {
                 return Err(match self.config.server_reference {
@@ -61,7 +61,7 @@ impl Shard {
             conn.has_place = true;
         }
         // One that was handed over was counted where it came in.
-        if !conn.is_adopted && !admission.takes_connect(self.now) {
+        if !conn.is_adopted && !self.config.admission.takes_connect(self.now) {
             return Err(Fault::CONNECT_RATE);
         }
         Ok(())

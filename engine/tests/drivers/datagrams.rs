@@ -3,7 +3,8 @@
 use crate::PATIENCE;
 use crate::broker::{Broker, on_every_driver};
 use crate::client::{Client, payload};
-use ringbus_protocols::mqttsn::{Packet, PublishQoS, ShortTopic, TopicRef, encode};
+use ringbus_protocols::mqtt::QoS;
+use ringbus_protocols::mqttsn::{FilterRef, Packet, PublishQoS, ShortTopic, TopicRef, encode};
 use std::net::UdpSocket;
 use std::time::Duration;
 
@@ -53,6 +54,50 @@ fn the_largest_datagram_arrives_whole() {
             let payload = payload(length);
             send(&sender, &publish("aa", &payload));
             assert!(subscriber.message().1 == payload, "{length} bytes");
+        }
+    });
+}
+
+#[test]
+fn clients_connect_wherever_their_home_is() {
+    // Enough that each shard receives for each other.
+    const CLIENTS: usize = 40;
+    on_every_driver(&UDP, |broker| {
+        let mut publisher = Client::connect(broker, "publisher");
+        let clients: Vec<UdpSocket> = (0..CLIENTS).map(|_| sender(broker)).collect();
+        for (number, socket) in clients.iter().enumerate() {
+            let client_id = &format!("sensor-{number}");
+            let connect = Packet::Connect {
+                clean_session: true,
+                will: false,
+                duration_seconds: 60,
+                client_id,
+            };
+            send(socket, &encoded(&connect));
+            assert_eq!(receive(socket), [3, 0x05, 0], "CONNACK");
+            let subscribe = Packet::Subscribe {
+                dup: false,
+                qos: QoS::AtMostOnce,
+                msg_id: 1,
+                filter: FilterRef::Short(ShortTopic::new("aa").expect("two characters")),
+            };
+            send(socket, &encoded(&subscribe));
+            assert_eq!(receive(socket)[..2], [8, 0x13], "SUBACK");
+        }
+        publisher.publish("aa", b"to all of you");
+        for socket in &clients {
+            let datagram = receive(socket);
+            assert_eq!(datagram[..2], [20, 0x0C], "PUBLISH");
+            assert_eq!(datagram[7..], *b"to all of you");
+        }
+        let mut subscriber = Client::connect(broker, "subscriber");
+        subscriber.subscribe("bb");
+        for (number, socket) in clients.iter().enumerate() {
+            let qos = PublishQoS::Of(QoS::AtLeastOnce);
+            let text = number.to_string();
+            send(socket, &encoded(&publish_at(qos, "bb", text.as_bytes())));
+            assert_eq!(receive(socket)[..2], [7, 0x0D], "PUBACK");
+            assert_eq!(subscriber.message().1, text.as_bytes());
         }
     });
 }
@@ -113,14 +158,18 @@ fn receive(socket: &UdpSocket) -> Vec<u8> {
 }
 
 fn publish(topic: &str, payload: &[u8]) -> Vec<u8> {
-    encoded(&Packet::Publish {
+    encoded(&publish_at(PublishQoS::MinusOne, topic, payload))
+}
+
+fn publish_at<'a>(qos: PublishQoS, topic: &str, payload: &'a [u8]) -> Packet<'a> {
+    Packet::Publish {
         dup: false,
-        qos: PublishQoS::MinusOne,
+        qos,
         retain: false,
         topic: TopicRef::Short(ShortTopic::new(topic).expect("two characters")),
-        msg_id: 0,
+        msg_id: 1,
         payload,
-    })
+    }
 }
 
 fn encoded(packet: &Packet<'_>) -> Vec<u8> {

@@ -201,6 +201,7 @@ pub(crate) fn config(io: IoChoice) -> Config {
         nats_ping: Duration::ZERO,
         mqttsn_topics: Default::default(),
         mqttsn_open_topics: None,
+        mqttsn_clients_max: 100,
         mqttsn_retry: Duration::from_secs(10),
         io,
         log_format: LogFormat::Text,

@@ -355,6 +355,10 @@ impl SnClient {
             // A late copy.
             _ => return Ok(()),
         };
+        if code == ReturnCode::CONGESTION && matches!(asked.wish, Wish::Publish(..)) {
+            // It is to come again later, and will.
+            return Ok(());
+        }
         if code != ReturnCode::ACCEPTED {
             return Err(format!("{:?} was answered by {code:?}", asked.wish));
         }

@@ -2,8 +2,8 @@
 
 use ringbus_protocols::mqttsn::{Gateway, Io, Packet, Settings, Verdict, Will};
 
-use super::{Place, SnAddress};
-use crate::base::{ConnId, Nanos, Peer, Scheme, ShardId, Socket};
+use super::{Node, Place, SnAddress, SnShared};
+use crate::base::{ConnId, Nanos, Peer, Scheme, ShardId, Socket, SocketAddr};
 use crate::pubsub::{Message, PublisherId, Stored};
 use crate::shard::sys::is_brokers_own;
 use crate::shard::{Output, Shard};
@@ -12,7 +12,8 @@ use crate::shard::{Output, Shard};
 #[derive(Debug)]
 pub(in crate::shard) struct Sn {
     pub(super) gateway: Gateway,
-    pub(super) from: SnAddress,
+    listener: u16,
+    node: Node,
     /// The shard that receives its datagrams, and its tag, if that is another.
     pub(super) origin: Option<(ShardId, u32)>,
     /// Counted as not connected.
@@ -21,7 +22,7 @@ pub(in crate::shard) struct Sn {
     deadline: Nanos,
 }
 
-const _: () = assert!(size_of::<Sn>() <= 240, "a hundred thousand of them sleep");
+const _: () = assert!(size_of::<Sn>() <= 192, "a hundred thousand of them sleep");
 
 /// No driver knows such a connection.
 const NO_SOCKET: Socket = -1;
@@ -31,19 +32,41 @@ impl Sn {
     pub(in crate::shard) fn deadline(&self) -> Nanos {
         self.deadline
     }
+
+    /// Where it is, if that is its peer.
+    pub(super) fn from(&self, peer: &Peer) -> SnAddress {
+        let address = peer.0.expect("its address is what it was opened for");
+        SnAddress::new(self.listener, address, self.node.clone())
+    }
+}
+
+impl SnShared {
+    /// Puts the datagrams that a gateway made on their way; returns how many.
+    fn send_to(&mut self, sn: &Sn, address: SocketAddr) -> u64 {
+        let node = sn.node.as_deref().map(AsRef::as_ref);
+        let mut count = 0;
+        for datagram in self.to_client.iter() {
+            self.outgoing
+                .push_to_node(sn.listener, address, node, datagram);
+            count += 1;
+        }
+        self.to_client.clear();
+        count
+    }
 }
 
 impl Shard {
     /// A connection for a client that nothing is known of. `None` if there is no place.
     pub(super) fn open_client(&mut self, from: &SnAddress) -> Option<ConnId> {
-        let peer = Peer(Some(from.address));
+        let peer = Peer(Some(from.address()));
         let id = self.on_accept(NO_SOCKET, peer, Scheme::MqttSn)?;
-        self.sn.half_open.enter(from.address.ip());
+        self.sn.half_open.enter(from.address().ip());
         self.sn.places.insert(from.clone(), Place::Here(id));
         let conn = self.connections.get_mut(id)?;
         conn.sn = Some(Box::new(Sn {
             gateway: Gateway::new(),
-            from: from.clone(),
+            listener: from.listener,
+            node: from.node.clone(),
             origin: None,
             is_half_open: true,
             deadline: Nanos::MAX,
@@ -131,7 +154,10 @@ impl Shard {
         id: ConnId,
         act: impl FnOnce(&mut Gateway, &Settings, &mut Io<'_>) -> Verdict,
     ) -> Verdict {
-        let Some(sn) = self.connections.get_mut(id).and_then(|c| c.sn.as_mut()) else {
+        let Some(conn) = self.connections.get_mut(id) else {
+            return Verdict::Open;
+        };
+        let (Some(sn), Some(address)) = (&mut conn.sn, conn.peer.0) else {
             return Verdict::Open;
         };
         let settings = &self.config.sn.gateway;
@@ -145,12 +171,7 @@ impl Shard {
         let ignored = u64::from(sn.gateway.take_ignored());
         self.counters.dropped += u64::from(sn.gateway.take_dropped());
         self.counters.datagrams_dropped += ignored;
-        for datagram in self.sn.to_client.iter() {
-            self.counters.datagrams_sent += 1;
-            let (from, outgoing) = (&sn.from, &mut self.sn.outgoing);
-            outgoing.push_to_node(from.listener, from.address, from.node.as_deref(), datagram);
-        }
-        self.sn.to_client.clear();
+        self.counters.datagrams_sent += self.sn.send_to(sn, address);
         self.give_packets(id);
         verdict
     }
@@ -172,7 +193,7 @@ impl Shard {
                 && let Some(sn) = &mut conn.sn
                 && std::mem::take(&mut sn.is_half_open)
             {
-                self.sn.half_open.leave(sn.from.address.ip());
+                self.sn.half_open.leave(conn.peer.0);
             }
         }
         packets.clear();
@@ -194,13 +215,13 @@ impl Shard {
             return;
         };
         let Some(sn) = conn.sn.as_deref() else { return };
-        let (from, origin) = (sn.from.clone(), sn.origin);
+        let (from, origin) = (sn.from(&conn.peer), sn.origin);
         // What the old connection still had to say would puzzle the new one.
         let unsent = std::mem::take(&mut conn.output);
         self.outgoing.recycle(unsent);
         self.close(id, None, true);
         match origin {
-            None => self.on_stranger(from, packet),
+            None => self.on_stranger(&from, packet),
             // The address is another shard's to know, and the new client's home may be a third.
             Some(origin) => self.mail_end(origin, from, message),
         }
@@ -215,12 +236,18 @@ impl Shard {
     }
 
     /// A client's connection is over. `had_will` unless it went in order.
-    pub(in crate::shard) fn end_sn(&mut self, mut sn: Sn, mut output: Output, had_will: bool) {
+    pub(in crate::shard) fn end_sn(
+        &mut self,
+        mut sn: Sn,
+        peer: &Peer,
+        mut output: Output,
+        had_will: bool,
+    ) {
         if sn.is_half_open {
-            self.sn.half_open.leave(sn.from.address.ip());
+            self.sn.half_open.leave(peer.0);
         }
         if !output.is_empty() && sn.gateway.takes_output() {
-            self.send_last(&mut sn, output.flatten());
+            self.send_last(&mut sn, peer, output.flatten());
         }
         self.outgoing.recycle(output);
         if had_will && let Some(will) = sn.gateway.take_will() {
@@ -228,17 +255,17 @@ impl Shard {
         }
         match sn.origin {
             None => {
-                self.sn.places.remove(&sn.from);
+                self.sn.places.remove(&sn.from(peer));
             }
             Some(origin) => {
                 self.sn.remote.remove(&origin);
-                self.mail_end(origin, sn.from, &[]);
+                self.mail_end(origin, sn.from(peer), &[]);
             }
         }
     }
 
     /// What the broker says last, and nothing else is taken from it.
-    fn send_last(&mut self, sn: &mut Sn, packets: &[u8]) {
+    fn send_last(&mut self, sn: &mut Sn, peer: &Peer, packets: &[u8]) {
         let mut io = Io {
             now: self.now.0,
             to_broker: &mut self.sn.to_broker,
@@ -247,12 +274,9 @@ impl Shard {
         let (Verdict::Open | Verdict::Closed | Verdict::Lost | Verdict::Restart) = sn
             .gateway
             .on_mqtt(packets, &self.config.sn.gateway, &mut io);
-        for datagram in self.sn.to_client.iter() {
-            self.counters.datagrams_sent += 1;
-            let (from, outgoing) = (&sn.from, &mut self.sn.outgoing);
-            outgoing.push_to_node(from.listener, from.address, from.node.as_deref(), datagram);
+        if let Some(address) = peer.0 {
+            self.counters.datagrams_sent += self.sn.send_to(sn, address);
         }
-        self.sn.to_client.clear();
         self.sn.to_broker.clear();
     }
 

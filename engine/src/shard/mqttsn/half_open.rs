@@ -2,8 +2,8 @@
 
 use std::collections::HashMap;
 
-use crate::base::IpAddr;
 use crate::base::limits::{SN_HALF_OPEN_MAX, SN_HALF_OPEN_PER_IP_MAX};
+use crate::base::{IpAddr, SocketAddr};
 
 /// Counts them, in all and for each IP address.
 #[derive(Debug)]
@@ -37,8 +37,9 @@ impl HalfOpen {
     }
 
     /// One is connected, gone, or elsewhere.
-    pub(super) fn leave(&mut self, ip: IpAddr) {
-        let Some(count) = self.by_ip.get_mut(&ip) else {
+    pub(super) fn leave(&mut self, address: Option<SocketAddr>) {
+        let ip = address.map(|address| address.ip());
+        let Some((ip, count)) = ip.and_then(|ip| Some((ip, self.by_ip.get_mut(&ip)?))) else {
             return;
         };
         self.len -= 1;
@@ -71,10 +72,11 @@ mod tests {
             others += 1;
         }
         assert_eq!(half_open.len(), SN_HALF_OPEN_MAX);
-        half_open.leave(ip(0));
+        let address = |number| Some(SocketAddr::from((ip(number), 1884)));
+        half_open.leave(address(0));
         assert!(half_open.has_room(ip(0)));
-        (0..others).for_each(|other| half_open.leave(ip(1 + other)));
-        (1..SN_HALF_OPEN_PER_IP_MAX).for_each(|_| half_open.leave(ip(0)));
+        (0..others).for_each(|other| half_open.leave(address(1 + other)));
+        (1..SN_HALF_OPEN_PER_IP_MAX).for_each(|_| half_open.leave(address(0)));
         assert!(half_open.by_ip.is_empty() && half_open.len() == 0);
     }
 }

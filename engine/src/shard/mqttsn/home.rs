@@ -7,7 +7,7 @@
 use ringbus_protocols::mqttsn::decode;
 
 use super::{Place, Sn, SnAddress};
-use crate::base::{ConnId, ShardId};
+use crate::base::{ConnId, Peer, ShardId};
 use crate::mailbox::Class;
 use crate::shard::Shard;
 use crate::shard::connection::Connection;
@@ -24,15 +24,15 @@ pub struct SnEnded {
 
 impl Shard {
     /// A client's connection leaves for its home; its datagrams go on to come here.
-    pub(in crate::shard) fn hand_over_sn(&mut self, sn: &mut Sn, home: ShardId) {
+    pub(in crate::shard) fn hand_over_sn(&mut self, sn: &mut Sn, peer: &Peer, home: ShardId) {
         if std::mem::take(&mut sn.is_half_open) {
-            self.sn.half_open.leave(sn.from.address.ip());
+            self.sn.half_open.leave(peer.0);
         }
         let tag = self.sn.next_tag;
         self.sn.next_tag = tag.wrapping_add(1);
         sn.origin = Some((self.id, tag));
         let place = Place::There { home, tag };
-        self.sn.places.insert(sn.from.clone(), place);
+        self.sn.places.insert(sn.from(peer), place);
     }
 
     /// It came home.
@@ -99,7 +99,7 @@ impl Shard {
         }
         if !again.is_empty() && !self.sn.places.contains_key(&address) {
             let packet = decode(&again).expect("it was decoded before");
-            self.on_stranger(address, &packet);
+            self.on_stranger(&address, &packet);
         }
     }
 }

@@ -20,7 +20,7 @@ use std::collections::HashMap;
 use ringbus_protocols::mqttsn::{self, Packet, PublishQoS, ReturnCode, decode, unwrap_forwarded};
 
 use super::Shard;
-use crate::base::{ConnId, ShardId, SocketAddr};
+use crate::base::{ConnId, Ipv6Addr, ShardId, SocketAddr, SocketAddrV6};
 pub(super) use clients::Sn;
 pub use datagrams::Datagrams;
 use half_open::HalfOpen;
@@ -44,14 +44,24 @@ pub(super) struct SnShared {
     to_client: mqttsn::Datagrams,
 }
 
-/// Where a client is, as far as its datagrams say.
+/// Where a client is, as far as its datagrams say. Small, because a map holds very many.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct SnAddress {
-    address: SocketAddr,
+    /// That of IPv4 is mapped, as `::ffff:1.2.3.4`: listeners of IPv6 get no such addresses.
+    ip: [u8; 16],
+    scope: u32,
+    port: u16,
     listener: u16,
-    /// If it is behind a forwarder: what that calls it.
-    node: Option<Box<[u8]>>,
+    node: Node,
 }
+
+/// If a client is behind a forwarder: what that calls it. Few are, so it is one word.
+type Node = Option<Box<Box<[u8]>>>;
+
+const _: () = assert!(
+    size_of::<(SnAddress, Place)>() <= 48,
+    "a hundred thousand of them sleep"
+);
 
 /// Who handles the datagrams of an address.
 #[derive(Clone, Copy, Debug)]
@@ -64,6 +74,31 @@ enum Place {
 
 /// The only gateway here [MQTTSN-5.4.3].
 const GATEWAY_ID: u8 = 1;
+
+impl SnAddress {
+    fn new(listener: u16, address: SocketAddr, node: Node) -> Self {
+        let (ip, scope) = match address {
+            SocketAddr::V4(v4) => (v4.ip().to_ipv6_mapped().octets(), 0),
+            SocketAddr::V6(v6) => (v6.ip().octets(), v6.scope_id()),
+        };
+        Self {
+            ip,
+            scope,
+            port: address.port(),
+            listener,
+            node,
+        }
+    }
+
+    /// Where datagrams for it go.
+    fn address(&self) -> SocketAddr {
+        let ip = Ipv6Addr::from(self.ip);
+        match ip.to_ipv4_mapped() {
+            Some(v4) => SocketAddr::from((v4, self.port)),
+            None => SocketAddrV6::new(ip, self.port, 0, self.scope).into(),
+        }
+    }
+}
 
 impl SnShared {
     pub(super) fn new(hasher: &ahash::RandomState) -> Self {
@@ -108,15 +143,12 @@ impl Shard {
         {
             return self.publish_open(listener, topic, retain, payload);
         }
-        let sender = SnAddress {
-            address: from,
-            listener,
-            node: forwarded.map(|forwarded| forwarded.node_id.into()),
-        };
+        let node = forwarded.map(|forwarded| Box::new(forwarded.node_id.into()));
+        let sender = SnAddress::new(listener, from, node);
         match self.sn.places.get(&sender) {
             Some(&Place::Here(id)) => self.on_client_packet(id, &packet, message),
             Some(&Place::There { home, tag }) => self.mail_datagram(home, tag, message),
-            None => self.on_stranger(sender, &packet),
+            None => self.on_stranger(&sender, &packet),
         }
     }
 
@@ -137,13 +169,13 @@ impl Shard {
 
     /// A message of nobody who is connected. No answer is longer than its question: an address
     /// may be a lie.
-    fn on_stranger(&mut self, sender: SnAddress, packet: &Packet<'_>) {
+    fn on_stranger(&mut self, sender: &SnAddress, packet: &Packet<'_>) {
         match packet {
             Packet::Connect { .. } => self.on_connect_datagram(sender, packet),
             Packet::SearchGw { .. } => {
                 let (gateway_id, address) = (GATEWAY_ID, &[][..]);
                 self.answer(
-                    &sender,
+                    sender,
                     &Packet::GwInfo {
                         gateway_id,
                         address,
@@ -165,26 +197,26 @@ impl Shard {
             // So a client learns that its connection is gone.
             _ => {
                 let duration_seconds = None;
-                self.answer(&sender, &Packet::Disconnect { duration_seconds });
+                self.answer(sender, &Packet::Disconnect { duration_seconds });
             }
         }
     }
 
-    fn on_connect_datagram(&mut self, sender: SnAddress, packet: &Packet<'_>) {
-        if !self.sn.half_open.has_room(sender.address.ip()) {
+    fn on_connect_datagram(&mut self, sender: &SnAddress, packet: &Packet<'_>) {
+        if !self.sn.half_open.has_room(sender.address().ip()) {
             self.counters.datagrams_dropped += 1;
-        } else if let Some(id) = self.open_client(&sender) {
+        } else if let Some(id) = self.open_client(sender) {
             self.on_client_packet(id, packet, &[]);
         } else {
             let return_code = ReturnCode::CONGESTION;
-            self.answer(&sender, &Packet::ConnAck { return_code });
+            self.answer(sender, &Packet::ConnAck { return_code });
         }
     }
 
     fn answer(&mut self, to: &SnAddress, packet: &Packet<'_>) {
         self.counters.datagrams_sent += 1;
-        let node = to.node.as_deref();
+        let node = to.node.as_deref().map(AsRef::as_ref);
         let outgoing = &mut self.sn.outgoing;
-        outgoing.push_packet(to.listener, to.address, node, packet);
+        outgoing.push_packet(to.listener, to.address(), node, packet);
     }
 }

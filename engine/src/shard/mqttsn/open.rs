@@ -18,7 +18,7 @@ use crate::shard::sys::is_brokers_own;
 use crate::shard::topics::Topic;
 
 /// Topics that are remembered; two that meet in one place only lose speed.
-const SLOTS: usize = 64;
+const SLOTS: usize = 256;
 /// A run grows no further than this.
 const RUN_BYTES_MAX: usize = 32 << 10;
 
@@ -92,8 +92,9 @@ impl Name {
             TopicRef::Short(_) => 2,
         };
         let mixed = u32::from(self.topic.field()) * 3 + kind + u32::from(self.listener) * 7;
-        // Both bytes of a short name count.
-        (mixed ^ mixed >> 8) as usize % SLOTS
+        // All of it counts in the upper bits of the product.
+        let spread = mixed.wrapping_mul(0x9E37_79B1) >> 16;
+        spread as usize % SLOTS
     }
 }
 
@@ -125,7 +126,7 @@ impl Shard {
             self.sn
                 .open
                 .gathered
-                .push(u8::try_from(at).expect("below 64"));
+                .push(u8::try_from(at).expect("below 256"));
         }
         slot.longest = slot.longest.max(target.push(payload, &mut slot.packets));
         slot.count += 1;
@@ -146,6 +147,7 @@ impl Shard {
     #[cold]
     fn learn_open(&mut self, at: usize, name: Name) {
         self.publish_gathered_at(at);
+        let old = self.sn.open.slots[at].target.take();
         let short;
         let text = match name.topic {
             // An id that a client registers is known to its connection alone.
@@ -159,7 +161,8 @@ impl Shard {
         let text = text.filter(|text| self.is_open(text, name.listener));
         let target = text.map(|text| {
             let topic = self.topic(text);
-            let mut head = Vec::new();
+            let mut head = old.map(|old| old.head).unwrap_or_default();
+            head.clear();
             wire::put_str(&mut head, text);
             Target {
                 head,

@@ -1,13 +1,16 @@
 //! Clients of MQTT-SN on shards that are fed by hand.
 
+use std::sync::Arc;
+
 use ringbus_protocols::mqtt::{Packet as MqttPacket, QoS, Version};
 use ringbus_protocols::mqttsn::{
     FilterRef, Packet, PublishQoS, ReturnCode, ShortTopic, TopicRef, WillTopic, decode, encode,
     put_forwarder_head,
 };
 
+use super::super::Admission;
 use super::net::{Net, client, publish, subscribe};
-use crate::base::limits::{SN_HALF_OPEN_PER_IP_MAX, SURPLUS_CONNECTIONS_MAX};
+use crate::base::limits::{SN_HALF_OPEN_MAX, SN_HALF_OPEN_PER_IP_MAX};
 use crate::base::{Nanos, SocketAddr};
 
 const RETRY: Nanos = Nanos::from_secs(10);
@@ -343,15 +346,35 @@ fn a_flood_of_addresses_costs_a_bounded_amount() {
         net.raw_datagram(0, address(number), &hello);
     }
     assert_eq!(half_open(&net), usize::from(SN_HALF_OPEN_PER_IP_MAX));
+    // From ever other addresses there are no more than in all.
+    let far = |number: u32| SocketAddr::from((number.to_be_bytes(), 1884));
     for number in 0..100_000 {
-        net.raw_datagram(0, address(number * 7), &hello);
+        net.raw_datagram(0, far(number), &hello);
     }
-    // The places of the tests' configuration, and those that wait to be told that there is none.
-    assert!(half_open(&net) <= 100 + SURPLUS_CONNECTIONS_MAX);
+    assert_eq!(half_open(&net), SN_HALF_OPEN_MAX);
     net.datagrams.clear();
     // They never say more.
     net.pass(Nanos::from_secs(11));
     assert_eq!(net.leaks(), 0);
+}
+
+#[test]
+fn clients_beyond_the_maximum_are_told_that_there_is_no_place() {
+    let mut net = Net::with(2, |config| {
+        config.sn.admission = Arc::new(Admission::new(2))
+    });
+    for number in 1..=2 {
+        net.connected(0, address(number), &format!("c{number}"));
+    }
+    let refused = Packet::ConnAck {
+        return_code: ReturnCode::CONGESTION,
+    };
+    net.datagram(0, address(3), &connect("c3"));
+    net.expect(address(3), &[refused]);
+    // Connections by streams have places of their own.
+    net.connect(1, client(Version::V5, "stream"));
+    net.datagram(0, address(1), &GOODBYE);
+    net.connected(1, address(3), "c3");
 }
 
 #[test]
