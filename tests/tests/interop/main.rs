@@ -3,6 +3,7 @@
 //! and number of shards.
 
 mod examples;
+mod nats;
 mod rumqttc_client;
 mod slow_clients;
 mod tungstenite_client;
