@@ -2,6 +2,7 @@
 //! bytes trickle in one by one. `tests/run` installs the clients and runs this for every driver
 //! and number of shards.
 
+mod async_nats_client;
 mod examples;
 mod nats;
 mod rumqttc_client;
