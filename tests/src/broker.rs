@@ -28,6 +28,7 @@ pub struct Broker {
     child: Child,
     address: SocketAddr,
     web_socket: Option<SocketAddr>,
+    nats: Option<SocketAddr>,
     shards: u16,
     output: Arc<Output>,
 }
@@ -66,6 +67,12 @@ impl Broker {
         Broker::launch(&["mqtt://127.0.0.1:0", "ws://127.0.0.1:0"], flags, |_| {})
     }
 
+    /// As [`Broker::start_web_socket`], with a NATS listener on a free port, too.
+    pub fn start_nats(flags: &[&str]) -> Broker {
+        let listeners = ["mqtt", "ws", "nats"].map(|scheme| format!("{scheme}://127.0.0.1:0"));
+        Broker::launch(&listeners.each_ref().map(String::as_str), flags, |_| {})
+    }
+
     /// As [`Broker::start_web_socket`], on the ports that another had.
     pub fn start_again(mqtt: SocketAddr, web_socket: SocketAddr, flags: &[&str]) -> Broker {
         let listeners = [format!("mqtt://{mqtt}"), format!("ws://{web_socket}")];
@@ -96,10 +103,12 @@ impl Broker {
         output.wait_line("ready in ");
         let address = output.listener("mqtt").expect("it listens for MQTT");
         let web_socket = output.listener("ws");
+        let nats = output.listener("nats");
         Broker {
             child,
             address,
             web_socket,
+            nats,
             shards,
             output,
         }
@@ -116,6 +125,14 @@ impl Broker {
     /// If it was started without such a listener.
     pub fn web_socket_address(&self) -> SocketAddr {
         self.web_socket.expect("a ws:// listener")
+    }
+
+    /// Where it accepts NATS clients.
+    ///
+    /// # Panics
+    /// If it was started without such a listener.
+    pub fn nats_address(&self) -> SocketAddr {
+        self.nats.expect("a nats:// listener")
     }
 
     /// How many shards it runs.

@@ -85,6 +85,17 @@ impl NatsClient {
         stream.write_all(bytes.as_ref()).expect("the broker reads");
     }
 
+    /// Sends bytes to a server that may have closed already.
+    pub fn try_send(&mut self, bytes: &[u8]) {
+        // That it closed shows in what is received.
+        let _ = self.stream.get_ref().write_all(bytes);
+    }
+
+    /// Asks for no more confirmations, for a client that said no CONNECT.
+    pub fn quiet(&mut self) {
+        self.send("CONNECT {\"verbose\":false}\r\n");
+    }
+
     /// Publishes without headers.
     pub fn publish(&mut self, subject: &str, payload: &[u8]) {
         let line = format!("PUB {subject} {}\r\n", payload.len());
@@ -136,6 +147,17 @@ impl NatsClient {
         match self.receive() {
             Some(Received::Line(line)) => line,
             other => panic!("not a line: {other:?}"),
+        }
+    }
+
+    /// Waits for any line. Messages that come meanwhile stay for [`NatsClient::expect_message`].
+    pub fn next_line_of_any(&mut self) -> String {
+        loop {
+            match self.receive() {
+                Some(Received::Message(message)) => self.inbox.push_back(message),
+                Some(Received::Line(line)) => return line,
+                None => panic!("closed"),
+            }
         }
     }
 

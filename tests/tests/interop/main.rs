@@ -2,7 +2,9 @@
 //! bytes trickle in one by one. `tests/run` installs the clients and runs this for every driver
 //! and number of shards.
 
+mod async_nats_client;
 mod examples;
+mod nats;
 mod rumqttc_client;
 mod slow_clients;
 mod tungstenite_client;
