@@ -399,7 +399,8 @@ mod tests {
     fn an_own_broker_speaks_what_ringbus_speaks() {
         assert_eq!(own_protocol(None).unwrap(), Protocol::Mqtt);
         assert_eq!(own_protocol(Some(Protocol::Ws)).unwrap(), Protocol::Ws);
-        assert!(own_protocol(Some(Protocol::Nats)).is_err());
+        assert_eq!(own_protocol(Some(Protocol::Nats)).unwrap(), Protocol::Nats);
+        assert!(own_protocol(Some(Protocol::Resp)).is_err());
     }
 
     #[test]

@@ -373,7 +373,7 @@ fn bad_numbers_of_a_benchmark_are_usage_errors() {
         ("bench p2p --payload 8", "--payload"),
         ("bench p2p --window 4 --batch 16", "--window"),
         ("bench p2p --url http://h", "http"),
-        ("bench p2p --proto nats", "--url"),
+        ("bench p2p --proto resp", "--url"),
         ("bench fan-in --proto topic", "--proto topic"),
         ("bench p2p --proto topic -q 1", "--qos"),
         ("bench p2p --proto mqttsn -q 1", "--qos"),
