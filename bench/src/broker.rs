@@ -106,10 +106,15 @@ impl Broker {
             parse_url(url).map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?;
         let protocol = start.proto.unwrap_or(protocol);
         let usage = start.pid.map(Usage::of).transpose()?;
+        let (endpoint, datagrams) = match protocol {
+            Protocol::MqttSn => (subscribers_of(&endpoint, start)?, Some(endpoint)),
+            _ => (endpoint, None),
+        };
         let route = Route {
             endpoint,
             protocol,
             version: start.version,
+            datagrams,
         };
         Ok(Self {
             route,
@@ -128,6 +133,9 @@ impl Broker {
             "--listen",
             "nats://127.0.0.1:0",
         ]);
+        if own.protocol == Protocol::MqttSn {
+            command.args(["--listen", "mqttsn://127.0.0.1:0"]);
+        }
         command.args(["--io", &own.io]);
         if let Some(shards) = own.shards {
             command.args(["--shards", &shards.to_string()]);
@@ -154,13 +162,21 @@ impl Broker {
             _ => "mqtt",
         };
         let mut own = Own { child, output };
-        let port = own.wait_for_port(scheme)?;
+        let wanted: &[&str] = match protocol {
+            Protocol::MqttSn => &[scheme, "mqttsn"],
+            _ => &[scheme],
+        };
+        let ports = own.wait_for_ports(wanted)?;
+        let mut endpoints = ports
+            .into_iter()
+            .map(|port| Endpoint::Tcp("127.0.0.1".into(), port));
         let pid = i32::try_from(own.child.id()).expect("a pid fits");
         Ok(Self {
             route: Route {
-                endpoint: Endpoint::Tcp("127.0.0.1".into(), port),
+                endpoint: endpoints.next().expect("a port for each scheme"),
                 protocol,
                 version: Version::V3_1_1,
+                datagrams: endpoints.next(),
             },
             usage: Some(Usage::of(pid)?),
             own: Some(own),
@@ -180,20 +196,13 @@ impl Broker {
 }
 
 impl Own {
-    /// The port of the listener with this scheme, from the banner.
-    fn wait_for_port(&mut self, scheme: &str) -> io::Result<u16> {
-        let listener = format!(" {scheme}://127.0.0.1:");
+    /// The ports of the listeners with these schemes, from the banner.
+    fn wait_for_ports(&mut self, schemes: &[&str]) -> io::Result<Vec<u16>> {
         let mut said = Vec::new();
         while let Ok(line) = self.output.recv_timeout(START_TIMEOUT) {
-            let is_listeners = line.starts_with("listening on ");
-            if let Some(port) = line.split(&listener).nth(1).filter(|_| is_listeners) {
-                let digits = port
-                    .split(|c: char| !c.is_ascii_digit())
-                    .next()
-                    .unwrap_or("");
-                if let Ok(port) = digits.parse() {
-                    return Ok(port);
-                }
+            let ports = schemes.iter().map(|scheme| port_of(scheme, &line));
+            if let Some(ports) = ports.collect() {
+                return Ok(ports);
             }
             said.push(line);
         }
@@ -213,6 +222,28 @@ impl Own {
 impl Drop for Own {
     fn drop(&mut self) {
         terminate(&mut self.child);
+    }
+}
+
+/// The port of the listener with a scheme, if the line tells what is listened on.
+fn port_of(scheme: &str, line: &str) -> Option<u16> {
+    let listener = format!(" {scheme}://127.0.0.1:");
+    let listeners = line.strip_prefix("listening on").unwrap_or_default();
+    let port = listeners.split(&listener).nth(1)?;
+    let digits = port.split(|c: char| !c.is_ascii_digit()).next()?;
+    digits.parse().ok()
+}
+
+/// Where MQTT clients find the broker that takes datagrams at `datagrams`.
+fn subscribers_of(datagrams: &Endpoint, start: &Start) -> io::Result<Endpoint> {
+    let invalid = |error| io::Error::new(io::ErrorKind::InvalidInput, error);
+    match (&start.mqtt_url, datagrams) {
+        (Some(url), _) => match parse_url(url).map_err(invalid)? {
+            (Protocol::Mqtt, endpoint) => Ok(endpoint),
+            _ => Err(invalid("--mqtt-url must be mqtt://HOST:PORT".into())),
+        },
+        (None, Endpoint::Tcp(host, _)) => Ok(Endpoint::Tcp(host.clone(), 1883)),
+        (None, Endpoint::Unix(_)) => Err(invalid("--proto mqttsn needs a host and a port".into())),
     }
 }
 
@@ -280,8 +311,8 @@ fn is_in_websockets(protocol: Protocol) -> bool {
     matches!(protocol, Protocol::Ws | Protocol::Topic)
 }
 
-/// Protocol and endpoint of `mqtt://host:port`, `ws://…`, `nats://…`, `resp://…`, `redis://…` or
-/// `unix:PATH`.
+/// Protocol and endpoint of `mqtt://host:port`, `ws://…`, `nats://…`, `mqttsn://…`, `resp://…`,
+/// `redis://…` or `unix:PATH`.
 pub fn parse_url(url: &str) -> Result<(Protocol, Endpoint), String> {
     if let Some(path) = url.strip_prefix("unix:") {
         let path = path.strip_prefix("//").unwrap_or(path);
@@ -292,10 +323,11 @@ pub fn parse_url(url: &str) -> Result<(Protocol, Endpoint), String> {
         "mqtt" | "tcp" => (Protocol::Mqtt, 1883),
         "ws" => (Protocol::Ws, 8000),
         "nats" => (Protocol::Nats, 4222),
+        "mqttsn" => (Protocol::MqttSn, 1884),
         "resp" | "redis" => (Protocol::Resp, 6379),
         _ => {
             return Err(format!(
-                "cannot speak {scheme}: try mqtt://, ws://, nats://, resp:// or unix:"
+                "cannot speak {scheme}: try mqtt://, ws://, nats://, mqttsn://, resp:// or unix:"
             ));
         }
     };
@@ -344,6 +376,10 @@ mod tests {
             (Protocol::Ws, tcp("h", 8000))
         );
         assert_eq!(
+            parse_url("mqttsn://h").unwrap(),
+            (Protocol::MqttSn, tcp("h", 1884))
+        );
+        assert_eq!(
             parse_url("redis://h:7/0").unwrap(),
             (Protocol::Resp, tcp("h", 7))
         );
@@ -363,7 +399,17 @@ mod tests {
     fn an_own_broker_speaks_what_ringbus_speaks() {
         assert_eq!(own_protocol(None).unwrap(), Protocol::Mqtt);
         assert_eq!(own_protocol(Some(Protocol::Ws)).unwrap(), Protocol::Ws);
-        assert!(own_protocol(Some(Protocol::Nats)).is_err());
+        assert_eq!(own_protocol(Some(Protocol::Nats)).unwrap(), Protocol::Nats);
+        assert!(own_protocol(Some(Protocol::Resp)).is_err());
+    }
+
+    #[test]
+    fn ports_are_found_in_the_banner_by_their_schemes() {
+        let line = "listening on mqtt://127.0.0.1:1, ws://127.0.0.1:22 and mqttsn://127.0.0.1:333";
+        assert_eq!(port_of("mqtt", line), Some(1));
+        assert_eq!(port_of("mqttsn", line), Some(333));
+        assert_eq!(port_of("nats", line), None);
+        assert_eq!(port_of("mqtt", "INFO mqtt://127.0.0.1:1"), None);
     }
 
     #[test]

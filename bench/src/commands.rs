@@ -1,8 +1,9 @@
 //! `ringbus bench …`: from flags to a load, from its outcome to a report and an exit code.
 
-use crate::broker::Broker;
+use crate::broker::{Broker, parse_url};
 use crate::cli::{
     BacklogArgs, BenchArgs, BenchKind, ConnectArgs, LatencyArgs, LimitArgs, LoadArgs, Protocol,
+    Start,
 };
 use crate::generator::{
     Backlog, Idle, Kind, Load, Pacing, STAMP_BYTES, drain_backlog, open_and_hold, run,
@@ -112,7 +113,7 @@ fn load_of(kind: Kind, args: &LoadArgs) -> Result<Load, String> {
         publishers,
         subscribers,
         topics,
-        topic: args.topic.clone(),
+        topic: topic_of(args.topic.as_ref(), &args.start),
         qos: args.qos,
         payload_bytes: args.payload,
         pacing,
@@ -124,13 +125,23 @@ fn load_of(kind: Kind, args: &LoadArgs) -> Result<Load, String> {
     load.validate()
 }
 
+/// The topic pattern of the flags, or one that the protocol can carry.
+fn topic_of(wanted: Option<&String>, start: &Start) -> String {
+    let of_url = || Some(parse_url(start.url.as_ref()?).ok()?.0);
+    match (wanted, start.proto.or_else(of_url)) {
+        (Some(topic), _) => topic.clone(),
+        (None, Some(Protocol::MqttSn)) => "%2".into(),
+        (None, _) => "bench/%i".into(),
+    }
+}
+
 fn latency_command(args: &LatencyArgs) -> Result<ExitCode, Failure> {
     let load = Load {
         kind: Kind::PointToPoint,
         publishers: args.pairs,
         subscribers: args.pairs,
         topics: args.pairs,
-        topic: args.topic.clone(),
+        topic: topic_of(args.topic.as_ref(), &args.start),
         qos: args.qos,
         payload_bytes: args.payload,
         pacing: if args.ping_pong {
@@ -147,12 +158,7 @@ fn latency_command(args: &LatencyArgs) -> Result<ExitCode, Failure> {
     run_and_report("latency", &load, &args.start, args.measure.json)
 }
 
-fn run_and_report(
-    name: &str,
-    load: &Load,
-    start: &crate::cli::Start,
-    json: bool,
-) -> Result<ExitCode, Failure> {
+fn run_and_report(name: &str, load: &Load, start: &Start, json: bool) -> Result<ExitCode, Failure> {
     let broker = Broker::from_flags(start)?;
     load.fits(broker.route.protocol)?;
     let clock = broker.usage.map(|usage| usage.clock());
@@ -187,7 +193,7 @@ fn connect_command(args: &ConnectArgs) -> Result<ExitCode, Failure> {
     }
     let broker = Broker::from_flags(&start)?;
     let protocol = broker.route.protocol;
-    if matches!(protocol, Protocol::Nats | Protocol::Resp) {
+    if matches!(protocol, Protocol::Nats | Protocol::Resp | Protocol::MqttSn) {
         let words = "bench connect needs MQTT or WebSockets";
         return Err(Failure::Usage(words.into()));
     }
@@ -294,6 +300,15 @@ mod tests {
             (fan_out.publishers, fan_out.topics, fan_out.subscribers),
             (1, 1, 200)
         );
+    }
+
+    #[test]
+    fn the_topic_is_one_that_the_protocol_carries() {
+        let topic = |line| load_of(Kind::FanIn, &parse(line)).unwrap().topic;
+        assert_eq!(topic(""), "bench/%i");
+        assert_eq!(topic("--proto mqttsn"), "%2");
+        assert_eq!(topic("--url mqttsn://h"), "%2");
+        assert_eq!(topic("--proto mqttsn --topic t%i --pubs 9"), "t%i");
     }
 
     #[test]

@@ -1,8 +1,8 @@
-//! Where a broker listens, and a stream to it: TCP or a Unix domain socket.
+//! Where a broker listens, and a socket to it: TCP, a Unix domain socket, or UDP.
 
 use std::fmt;
 use std::io::{self, Read, Write};
-use std::net::{SocketAddr, TcpStream, ToSocketAddrs};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream, ToSocketAddrs, UdpSocket};
 use std::os::fd::{AsRawFd, RawFd};
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
@@ -11,7 +11,7 @@ use std::time::Duration;
 /// Where a broker listens.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Endpoint {
-    /// Host and port
+    /// Host and port, also of UDP
     Tcp(String, u16),
     /// Path of a Unix domain socket
     Unix(PathBuf),
@@ -34,6 +34,26 @@ impl Endpoint {
             }
         }
     }
+
+    /// A UDP socket of its own port that sends there; nothing is sent yet.
+    ///
+    /// # Errors
+    /// The name has no address, or the endpoint is a path.
+    pub fn open_udp(&self) -> io::Result<UdpSocket> {
+        let Self::Tcp(host, port) = self else {
+            return Err(io::Error::other("a path takes no datagrams"));
+        };
+        let mut addresses = (host.as_str(), *port).to_socket_addrs()?;
+        let address = addresses
+            .next()
+            .ok_or_else(|| io::Error::other("the name has no address"))?;
+        let socket = match address {
+            SocketAddr::V4(_) => UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)),
+            SocketAddr::V6(_) => UdpSocket::bind((Ipv6Addr::UNSPECIFIED, 0)),
+        }?;
+        socket.connect(address)?;
+        Ok(socket)
+    }
 }
 
 fn connect_tcp(address: SocketAddr, timeout: Duration) -> io::Result<TcpStream> {
@@ -51,13 +71,15 @@ impl fmt::Display for Endpoint {
     }
 }
 
-/// A stream to a broker.
+/// A socket to a broker.
 #[derive(Debug)]
 pub enum Socket {
     /// TCP
     Tcp(TcpStream),
     /// Unix domain
     Unix(UnixStream),
+    /// UDP: each write is a datagram
+    Udp(UdpSocket),
 }
 
 impl Socket {
@@ -72,6 +94,10 @@ impl Socket {
                 stream.set_read_timeout(timeout)?;
                 stream.set_write_timeout(timeout)
             }
+            Self::Udp(socket) => {
+                socket.set_read_timeout(timeout)?;
+                socket.set_write_timeout(timeout)
+            }
         }
     }
 
@@ -80,6 +106,7 @@ impl Socket {
         match self {
             Self::Tcp(stream) => stream.set_nonblocking(true),
             Self::Unix(stream) => stream.set_nonblocking(true),
+            Self::Udp(socket) => socket.set_nonblocking(true),
         }
     }
 
@@ -87,7 +114,7 @@ impl Socket {
     pub fn reset_on_close(&self) -> io::Result<()> {
         match self {
             Self::Tcp(stream) => socket2::SockRef::from(stream).set_linger(Some(Duration::ZERO)),
-            Self::Unix(_) => Ok(()),
+            Self::Unix(_) | Self::Udp(_) => Ok(()),
         }
     }
 }
@@ -98,6 +125,7 @@ impl Read for Socket {
         match self {
             Self::Tcp(stream) => stream.read(buffer),
             Self::Unix(stream) => stream.read(buffer),
+            Self::Udp(socket) => socket.recv(buffer),
         }
     }
 }
@@ -108,6 +136,7 @@ impl Write for Socket {
         match self {
             Self::Tcp(stream) => stream.write(bytes),
             Self::Unix(stream) => stream.write(bytes),
+            Self::Udp(socket) => socket.send(bytes),
         }
     }
 
@@ -121,6 +150,7 @@ impl AsRawFd for Socket {
         match self {
             Self::Tcp(stream) => stream.as_raw_fd(),
             Self::Unix(stream) => stream.as_raw_fd(),
+            Self::Udp(socket) => socket.as_raw_fd(),
         }
     }
 }

@@ -52,6 +52,7 @@ pub fn measure(args: &LimitArgs) -> io::Result<Limit> {
         endpoint: Endpoint::Tcp("127.0.0.1".into(), port),
         protocol: Protocol::Mqtt,
         version: Version::V3_1_1,
+        datagrams: None,
     };
     let outcome = run_raw(&load, &route, Some(clock))?;
     relay

@@ -47,6 +47,10 @@ pub struct LoadReport {
     pub received: u64,
     /// Deliveries that never came
     pub lost: u64,
+    /// The same in percent of what was expected
+    pub lost_percent: f64,
+    /// Whether some may be lost without a fault: messages left as datagrams
+    pub may_lose: bool,
     /// Deliveries received again
     pub duplicated: u64,
     /// Deliveries overtaken by a later message of the same publisher
@@ -55,7 +59,8 @@ pub struct LoadReport {
     pub foreign: u64,
     /// Refusals of the broker
     pub refused: u64,
-    /// Seconds without any arrival, after which what was under way was given up
+    /// Times without any arrival for a second, after which what was under way was given up; 20 ms
+    /// for datagrams
     pub stalls: u32,
     /// Messages sent a second, while measured
     pub sent_per_second: f64,
@@ -135,6 +140,7 @@ impl LoadReport {
         let cpu = outcome.broker_cpu.map(|nanoseconds| nanoseconds as f64);
         let generator = outcome.generator_cpu as f64 / seconds / 1e9;
         let tally = outcome.tally;
+        let lost = outcome.expected.saturating_sub(tally.received);
         Self {
             kind: kind.into(),
             publishers: load.publishers,
@@ -158,7 +164,9 @@ impl LoadReport {
             sent: outcome.sent,
             expected: outcome.expected,
             received: tally.received,
-            lost: outcome.expected.saturating_sub(tally.received),
+            lost,
+            lost_percent: lost as f64 * 100.0 / outcome.expected.max(1) as f64,
+            may_lose: outcome.may_lose,
             duplicated: tally.duplicated,
             reordered: tally.reordered,
             foreign: tally.foreign,
@@ -178,12 +186,14 @@ impl LoadReport {
     }
 }
 
-/// Whether the plan was sent in time, and what it delivers received.
+/// Whether the plan was sent in time, and what it delivers received. Of datagrams, what is lost
+/// has a figure of its own.
 fn is_held(planned: u64, outcome: &Outcome) -> bool {
     let wanted = planned as f64 * HELD;
     let deliveries_each = outcome.expected as f64 / outcome.sent.max(1) as f64;
     let sent = outcome.measured_sent as f64 >= wanted;
-    sent && outcome.measured_received as f64 >= wanted * deliveries_each
+    let received = outcome.measured_received as f64 >= wanted * deliveries_each;
+    sent && (received || outcome.may_lose)
 }
 
 impl Latency {
@@ -264,8 +274,13 @@ impl Display for LoadReport {
         )?;
         writeln!(
             out,
-            "  lost {}, duplicated {}, reordered {}, foreign {}, refused {}",
-            self.lost, self.duplicated, self.reordered, self.foreign, self.refused
+            "  lost {} ({:.2} %), duplicated {}, reordered {}, foreign {}, refused {}",
+            self.lost,
+            self.lost_percent,
+            self.duplicated,
+            self.reordered,
+            self.foreign,
+            self.refused
         )?;
         self.write_processors(out)?;
         if let Some(latency) = &self.latency_us {
@@ -311,8 +326,9 @@ impl LoadReport {
         if self.stalls > 0 {
             writeln!(
                 out,
-                "  note: {} times nothing arrived for a second",
-                self.stalls
+                "  note: {} times nothing arrived for {}",
+                self.stalls,
+                if self.may_lose { "20 ms" } else { "a second" }
             )?;
         }
         if self.rate_held == Some(false) {
@@ -489,6 +505,7 @@ mod tests {
             shares: Vec::new(),
             latency: None,
             message_bytes: 75,
+            may_lose: false,
         }
     }
 
@@ -506,6 +523,18 @@ mod tests {
         assert_eq!(report(&outcome(1000, 995, 1985)).rate_held, Some(true));
         assert_eq!(report(&outcome(1000, 980, 1985)).rate_held, Some(false));
         assert_eq!(report(&outcome(1000, 995, 1900)).rate_held, Some(false));
+    }
+
+    #[test]
+    fn a_rate_of_datagrams_is_held_if_sent_and_the_loss_is_told() {
+        let datagrams = |sent| Outcome {
+            may_lose: true,
+            ..outcome(1000, sent, 1900)
+        };
+        assert_eq!(report(&datagrams(995)).rate_held, Some(true));
+        assert_eq!(report(&datagrams(980)).rate_held, Some(false));
+        let text = report(&datagrams(995)).to_string();
+        assert!(text.contains("lost 10 (0.50 %)"), "{text}");
     }
 
     #[test]

@@ -248,6 +248,30 @@ fn each_load_delivers_everything_once_and_in_order() {
 }
 
 #[test]
+fn datagrams_arrive_and_what_is_lost_is_counted() {
+    for line in [
+        "p2p --pubs 5",
+        "p2p --pubs 2 --topics 6 --subs 3 --io epoll",
+        "p2p --pubs 5 --shards 2",
+        "fan-in --pubs 3 --payload 300",
+        "fan-out --subs 20 --topic xy",
+        "latency --pairs 5",
+    ] {
+        let report = bench(&format!(
+            "{line} --proto mqttsn --duration 0.2 --warmup 0.05"
+        ));
+        let count = |which: &str| report[which].as_u64().expect("a number");
+        assert!(count("received") > 0, "{line}: {report}");
+        let known = count("received") + count("lost");
+        assert_eq!(known, count("expected"), "{line}: {report}");
+        assert_eq!(report["may_lose"], true, "{line}: {report}");
+        for wrong in ["duplicated", "reordered", "foreign", "refused"] {
+            assert_eq!(report[wrong], 0, "{line}: {report}");
+        }
+    }
+}
+
+#[test]
 fn an_open_loop_holds_a_small_rate_and_times_it() {
     let report = bench("p2p --pubs 5 --rate 500 --batch 1 --duration 1 --warmup 0.2");
     assert_eq!(report["rate_held"], true, "{report}");
@@ -352,6 +376,9 @@ fn bad_numbers_of_a_benchmark_are_usage_errors() {
         ("bench p2p --proto resp", "--url"),
         ("bench fan-in --proto topic", "--proto topic"),
         ("bench p2p --proto topic -q 1", "--qos"),
+        ("bench p2p --proto mqttsn -q 1", "--qos"),
+        ("bench p2p --proto mqttsn --topic a/b", "--topic"),
+        ("bench connect --proto mqttsn", "bench connect"),
         ("bench connect --compress --proto ws", "--compress"),
         ("bench backlog --proto ws", "MQTT over TCP"),
         ("bench suite --brokers nobody", "nobody"),

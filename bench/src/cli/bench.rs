@@ -50,15 +50,21 @@ pub enum Protocol {
     Nats,
     /// Redis publish/subscribe
     Resp,
+    /// MQTT-SN over UDP at QoS -1: publishers send datagrams, subscribers speak MQTT over TCP
+    #[value(name = "mqttsn")]
+    MqttSn,
 }
 
 /// Which broker is measured: one that runs already, or an own one.
 #[derive(Args, Clone, Debug)]
 #[command(next_help_heading = "Broker")]
 pub struct Start {
-    /// Broker to load: mqtt://HOST:PORT, ws://, nats://, resp://. Without it an own broker is started
+    /// Broker to load: mqtt://HOST:PORT, ws://, nats://, mqttsn://, resp://. Without it an own broker is started
     #[arg(short = 'L', long, value_name = "URL")]
     pub url: Option<String>,
+    /// Where the subscribers connect if --url takes datagrams [default: its host, port 1883]
+    #[arg(long, value_name = "URL", requires = "url")]
+    pub mqtt_url: Option<String>,
     /// Process whose CPU time and memory count (of the broker at --url)
     #[arg(long, value_name = "PID", requires = "url")]
     pub pid: Option<i32>,
@@ -119,6 +125,7 @@ pub struct Measure {
     ringbus bench shared --subs 100 -q 1 --rate 50000\n  \
     ringbus bench p2p --pubs 50 --proto ws\n  \
     ringbus bench fan-out --subs 1000 --batch 1 --window 1 --proto topic\n  \
+    ringbus bench p2p --pubs 50 --proto mqttsn --max\n  \
     ringbus bench p2p --url nats://127.0.0.1:4222 --pid $(pidof nats-server)")]
 pub struct LoadArgs {
     /// Publishers [default: 1; fan-in and shared: 50]
@@ -130,9 +137,9 @@ pub struct LoadArgs {
     /// Topics [default: one a publisher]
     #[arg(long, value_name = "N")]
     pub topics: Option<usize>,
-    /// Topic; %i is its number
-    #[arg(long, value_name = "PATTERN", default_value = "bench/%i")]
-    pub topic: String,
+    /// Topic; %i is its number, %2 its number as two characters [default: bench/%i; mqttsn: %2]
+    #[arg(long, value_name = "PATTERN")]
+    pub topic: Option<String>,
     /// Quality of service: 0, 1 or 2
     #[arg(short, long, default_value_t = 0, value_parser = clap::value_parser!(u8).range(0..=2))]
     pub qos: u8,
@@ -178,9 +185,9 @@ pub struct LatencyArgs {
     /// Instead of a rate: each pair sends its next message when the last one arrived
     #[arg(long, conflicts_with = "rate")]
     pub ping_pong: bool,
-    /// Topic; %i is its number
-    #[arg(long, value_name = "PATTERN", default_value = "bench/%i")]
-    pub topic: String,
+    /// Topic; %i is its number, %2 its number as two characters [default: bench/%i; mqttsn: %2]
+    #[arg(long, value_name = "PATTERN")]
+    pub topic: Option<String>,
     /// Quality of service: 0, 1 or 2
     #[arg(short, long, default_value_t = 0, value_parser = clap::value_parser!(u8).range(0..=2))]
     pub qos: u8,

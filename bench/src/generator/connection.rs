@@ -6,6 +6,7 @@ use super::wire::{Incoming, Next, Wire};
 use crate::endpoint::Socket;
 use crate::sys::send_many;
 use std::io::{self, ErrorKind, Read, Write};
+use std::net::UdpSocket;
 
 /// Bytes read at a time.
 const READ_BYTES: usize = 256 * 1024;
@@ -47,6 +48,8 @@ pub struct Connection {
     out_written: usize,
     /// Writes made together may share a segment
     join_writes: bool,
+    /// If all that is sent are datagrams of so many bytes
+    datagram_bytes: Option<usize>,
     last_id: u16,
     unacknowledged: u16,
     unacknowledged_max: u16,
@@ -75,9 +78,28 @@ impl Connection {
             out: Vec::new(),
             out_written: 0,
             join_writes,
+            datagram_bytes: None,
             last_id: 0,
             unacknowledged: 0,
             unacknowledged_max: receive_maximum.min(UNACKNOWLEDGED_MAX),
+        })
+    }
+
+    /// A sender of datagrams of so many bytes, which nobody greets.
+    pub fn of_datagrams(socket: UdpSocket, datagram_bytes: usize) -> io::Result<Self> {
+        socket.set_nonblocking(true)?;
+        Ok(Self {
+            socket: Socket::Udp(socket),
+            carry: Vec::new(),
+            unframer: None,
+            unfinished: None,
+            out: Vec::new(),
+            out_written: 0,
+            join_writes: false,
+            datagram_bytes: Some(datagram_bytes),
+            last_id: 0,
+            unacknowledged: 0,
+            unacknowledged_max: UNACKNOWLEDGED_MAX,
         })
     }
 
@@ -152,6 +174,9 @@ impl Connection {
     }
 
     fn write_several(&mut self, bytes: &[u8], write_bytes: usize) -> io::Result<usize> {
+        if let Some(datagram_bytes) = self.datagram_bytes {
+            return send_datagrams(&self.socket, bytes, datagram_bytes);
+        }
         if bytes.len() == write_bytes {
             return write_some(&mut self.socket, bytes);
         }
@@ -175,7 +200,12 @@ impl Connection {
     /// Sends what is kept, as far as the socket takes it.
     pub fn flush(&mut self) -> io::Result<()> {
         while self.out_written < self.out.len() {
-            match write_some(&mut self.socket, &self.out[self.out_written..])? {
+            let left = &self.out[self.out_written..];
+            let written = match self.datagram_bytes {
+                Some(datagram_bytes) => send_datagrams(&self.socket, left, datagram_bytes),
+                None => write_some(&mut self.socket, left),
+            };
+            match written? {
                 0 => return Ok(()),
                 written => self.out_written += written,
             }
@@ -255,6 +285,18 @@ fn write_some(socket: &mut Socket, bytes: &[u8]) -> io::Result<usize> {
     or_none(socket.write(bytes))
 }
 
+/// Sends as many datagrams as the socket takes; returns their bytes.
+fn send_datagrams(socket: &Socket, bytes: &[u8], datagram_bytes: usize) -> io::Result<usize> {
+    let mut sent = 0;
+    while sent < bytes.len() {
+        match or_none(send_many(socket, &bytes[sent..], datagram_bytes, false))? {
+            0 => break,
+            more => sent += more,
+        }
+    }
+    Ok(sent)
+}
+
 /// Nothing was sent if it has to be tried again.
 fn or_none(result: io::Result<usize>) -> io::Result<usize> {
     match result {
@@ -285,6 +327,7 @@ mod tests {
             out: Vec::new(),
             out_written: 0,
             join_writes: true,
+            datagram_bytes: None,
             last_id: 0,
             unacknowledged: 0,
             unacknowledged_max: 10,
@@ -411,6 +454,24 @@ mod tests {
         assert_eq!(connection.writes_allowed(1), 9);
         connection.completed();
         assert_eq!(connection.writes_allowed(1), 10);
+    }
+
+    #[test]
+    fn each_message_is_a_datagram() {
+        let receiver = UdpSocket::bind("127.0.0.1:0").unwrap();
+        let sender = UdpSocket::bind("127.0.0.1:0").unwrap();
+        sender.connect(receiver.local_addr().unwrap()).unwrap();
+        let mut connection = Connection::of_datagrams(sender, 7).unwrap();
+        let bytes: Vec<u8> = (0..7 * 45)
+            .map(|at| u8::try_from(at / 7).unwrap())
+            .collect();
+        assert_eq!(connection.send_writes(&bytes, 7 * 15).unwrap(), 3);
+        assert!(connection.is_flushed());
+        for number in 0..45 {
+            let mut datagram = [0; 64];
+            assert_eq!(receiver.recv(&mut datagram).unwrap(), 7);
+            assert_eq!(datagram[..7], [number; 7]);
+        }
     }
 
     #[test]

@@ -8,6 +8,15 @@ use ringbus_protocols::mqtt::Version;
 /// Streams times subscribers the generator keeps books of.
 const TRACKS_MAX: usize = 8 << 20;
 
+/// The characters of a number of two.
+const DIGITS: &[u8; 36] = b"0123456789abcdefghijklmnopqrstuvwxyz";
+
+/// What stands for the number of a topic.
+const NUMBERS: [&str; 2] = ["%i", "%2"];
+
+/// The largest payload of a datagram.
+const DATAGRAM_PAYLOAD_MAX: usize = 60_000;
+
 /// Who receives what.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
@@ -45,7 +54,7 @@ pub struct Load {
     pub subscribers: usize,
     /// Topics
     pub topics: usize,
-    /// Topic pattern, `%i` for the number
+    /// Topic pattern, `%i` for the number, `%2` for the number as two characters
     pub topic: String,
     /// Quality of service
     pub qos: u8,
@@ -72,6 +81,8 @@ pub struct Route {
     pub protocol: Protocol,
     /// In which version
     pub version: Version,
+    /// Where it takes datagrams, if publishers send those
+    pub datagrams: Option<Endpoint>,
 }
 
 impl Load {
@@ -93,12 +104,15 @@ impl Load {
         if self.payload_bytes > 200 << 20 {
             return Err("--payload must be at most 200 MiB".into());
         }
-        if self.topics > 1 && !self.topic.contains("%i") {
+        if self.topics > 1 && !has_number(&self.topic) {
             return Err("--topic needs %i when there are several topics".into());
         }
         if self.topic.is_empty() || self.topic.len() > 1000 || self.topic.contains(['+', '#', '\0'])
         {
             return Err("--topic must be a topic of 1 to 1000 bytes without wildcards".into());
+        }
+        if self.topic.contains("%2") && self.topics > DIGITS.len() * DIGITS.len() {
+            return Err("--topics: two characters tell 1296 apart".into());
         }
         if self.batch == 0 || self.batch > 65536 {
             return Err("--batch must be between 1 and 65536".into());
@@ -140,6 +154,9 @@ impl Load {
         if self.qos > 0 && !matches!(protocol, Protocol::Mqtt | Protocol::Ws) {
             return Err("--qos above 0 needs MQTT".into());
         }
+        if protocol == Protocol::MqttSn {
+            return self.fits_datagrams();
+        }
         if protocol != Protocol::Topic {
             return Ok(());
         }
@@ -159,6 +176,19 @@ impl Load {
         Ok(())
     }
 
+    /// QoS −1 names its topic by two characters, and all of it is a datagram.
+    fn fits_datagrams(&self) -> Result<(), String> {
+        if (0..self.topics).any(|topic| self.topic_name(topic).len() != 2) {
+            return Err("--proto mqttsn: --topic must make names of two bytes, as %2 does".into());
+        }
+        if self.payload_bytes > DATAGRAM_PAYLOAD_MAX {
+            return Err(format!(
+                "--proto mqttsn: --payload must be at most {DATAGRAM_PAYLOAD_MAX}"
+            ));
+        }
+        Ok(())
+    }
+
     /// The topic number of a stream.
     pub fn topic_of(&self, stream: usize) -> usize {
         stream % self.topics
@@ -174,7 +204,10 @@ impl Load {
 
     /// The name of a topic.
     pub fn topic_name(&self, topic: usize) -> String {
-        self.topic.replace("%i", &topic.to_string())
+        let two = [topic / DIGITS.len(), topic].map(|n| char::from(DIGITS[n % DIGITS.len()]));
+        self.topic
+            .replace("%i", &topic.to_string())
+            .replace("%2", &String::from_iter(two))
     }
 
     /// Whether a subscriber receives a topic.
@@ -193,7 +226,7 @@ impl Load {
         if self.kind == Kind::Shared {
             return vec![format!("$share/bench/{}", self.wildcard())];
         }
-        if self.kind == Kind::FanIn && self.topic.contains("%i") {
+        if self.kind == Kind::FanIn && has_number(&self.topic) {
             return vec![self.wildcard()];
         }
         let topics = (0..self.topics).filter(|&topic| self.receives(subscriber, topic));
@@ -203,7 +236,7 @@ impl Load {
     /// The pattern with `+` for each level that holds the number.
     fn wildcard(&self) -> String {
         let level = |level: &str| {
-            if level.contains("%i") {
+            if has_number(level) {
                 "+".into()
             } else {
                 level.to_string()
@@ -229,6 +262,11 @@ impl Load {
         let sharing = self.streams().div_ceil(self.topics) as u64;
         (window / sharing).max(self.batch)
     }
+}
+
+/// Whether a pattern or a level of it depends on the number.
+fn has_number(pattern: &str) -> bool {
+    NUMBERS.iter().any(|number| pattern.contains(number))
 }
 
 #[cfg(test)]
@@ -321,11 +359,37 @@ pub mod tests {
     }
 
     #[test]
+    fn datagrams_name_their_topic_by_two_characters() {
+        let mut load = small(Kind::FanIn, 50, 1, 50);
+        assert!(load.fits(Protocol::MqttSn).unwrap_err().contains("--topic"));
+        load.topic = "%2".into();
+        assert_eq!(load.fits(Protocol::MqttSn), Ok(()));
+        assert_eq!(
+            (load.topic_name(9), load.topic_name(47)),
+            ("09".into(), "1b".into())
+        );
+        assert_eq!(load.filters(0), ["+"]);
+        load.payload_bytes = 65_000;
+        assert!(
+            load.fits(Protocol::MqttSn)
+                .unwrap_err()
+                .contains("--payload")
+        );
+        load.topics = 1297;
+        assert!(load.validate().unwrap_err().contains("--topics"));
+    }
+
+    #[test]
     fn acknowledgements_need_mqtt() {
         let mut load = small(Kind::PointToPoint, 1, 1, 1);
         load.qos = 1;
         assert!(load.fits(Protocol::Mqtt).is_ok() && load.fits(Protocol::Ws).is_ok());
-        for protocol in [Protocol::Topic, Protocol::Nats, Protocol::Resp] {
+        for protocol in [
+            Protocol::Topic,
+            Protocol::Nats,
+            Protocol::Resp,
+            Protocol::MqttSn,
+        ] {
             assert!(load.fits(protocol).unwrap_err().contains("--qos"));
         }
     }

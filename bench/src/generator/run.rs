@@ -6,7 +6,9 @@ use super::link::Link;
 use super::load::{Load, Pacing, Route};
 use super::pace::Plan;
 use super::verify::Tally;
-use super::wire::{Incoming, Mqtt, Nats, Raw, Resp, Shape, Stamp, Template, Topic, Wire, Ws};
+use super::wire::{
+    Incoming, Mqtt, MqttSn, Nats, Raw, Resp, Shape, Stamp, Template, Topic, Wire, Ws,
+};
 use crate::cli::Protocol;
 use crate::sys::{CpuClock, Interest, Poller, interrupted, now};
 use hdrhistogram::Histogram;
@@ -19,6 +21,10 @@ const STALL_NANOSECONDS: u64 = 1_000_000_000;
 
 /// Draining ends after so long even if messages still arrive.
 const DRAIN_NANOSECONDS_MAX: u64 = 10_000_000_000;
+
+/// The same for datagrams while they are sent: the last ones of a window may be lost, and then
+/// nothing follows that would tell.
+const DATAGRAM_STALL_NANOSECONDS: u64 = 20_000_000;
 
 /// What a run measured.
 #[derive(Debug)]
@@ -49,6 +55,8 @@ pub struct Outcome {
     pub latency: Option<Histogram<u64>>,
     /// Bytes of a message on the wire, as published
     pub message_bytes: usize,
+    /// Whether messages are datagrams, of which some may be lost without a fault
+    pub may_lose: bool,
 }
 
 /// Runs `load`; `broker` is the CPU clock of the broker, if known.
@@ -64,6 +72,7 @@ pub fn run(load: &Load, route: &Route, broker: Option<CpuClock>) -> io::Result<O
         (Protocol::Topic, _) => drive::<Topic>(load, route, broker),
         (Protocol::Nats, _) => drive::<Nats>(load, route, broker),
         (Protocol::Resp, _) => drive::<Resp>(load, route, broker),
+        (Protocol::MqttSn, _) => drive::<MqttSn>(load, route, broker),
     }
 }
 
@@ -115,13 +124,26 @@ struct Snapshot {
 }
 
 impl<W: Wire> Generator<W> {
+    /// Without any arrival for so long while it sends, it gives up on what is under way.
+    const STALL: u64 = if W::SENDS_DATAGRAMS {
+        DATAGRAM_STALL_NANOSECONDS
+    } else {
+        STALL_NANOSECONDS
+    };
+
     /// Opens all connections: subscribers first, so that nothing is published to nobody.
     fn set_up(load: &Load, route: &Route) -> io::Result<Self> {
         let run = u32::try_from(now() >> 10 & 0x7fff_ffff).expect("31 bits");
         let poller = Poller::new()?;
+        let templates = templates::<W>(load);
+        let message_bytes = templates[0].message_bytes();
         let mut connections = Vec::new();
         for index in 0..load.subscribers + load.publishers {
-            let connection = open::<W>(load, route, run, index)?;
+            let connection = if W::SENDS_DATAGRAMS && index >= load.subscribers {
+                open_sender(route, message_bytes)?
+            } else {
+                open::<W>(load, route, run, index)?
+            };
             poller.add(connection.socket(), index, Interest::Read)?;
             connections.push(connection);
         }
@@ -133,7 +155,7 @@ impl<W: Wire> Generator<W> {
             watched_for_write: vec![false; connections.len()],
             connections,
             streams_of,
-            books: Books::new(load, run, templates::<W>(load)),
+            books: Books::new(load, run, templates),
             area: ReadArea::new(),
             poller,
             next_write: 0,
@@ -172,7 +194,7 @@ impl<W: Wire> Generator<W> {
             (false, _) => 0,
             (true, planned) => planned.min(deadline).saturating_sub(time),
         };
-        let count = self.poller.wait(wait.min(STALL_NANOSECONDS))?;
+        let count = self.poller.wait(wait.min(Self::STALL))?;
         let time = now();
         for index in 0..count {
             let ready = self.poller.ready(index);
@@ -325,7 +347,7 @@ impl<W: Wire> Generator<W> {
         if self.books.tally.received != self.progress {
             self.progress = self.books.tally.received;
             self.progress_at = time;
-        } else if time - self.progress_at >= STALL_NANOSECONDS && !self.draining {
+        } else if time - self.progress_at >= Self::STALL && !self.draining {
             self.progress_at = time;
             if self.books.expected() > self.books.tally.received {
                 self.stalls += 1;
@@ -378,6 +400,7 @@ impl<W: Wire> Generator<W> {
             generator_cpu: after.generator - before.generator,
             planned: books.plan.map(due),
             message_bytes: books.streams[0].template.message_bytes(),
+            may_lose: W::SENDS_DATAGRAMS,
             shares: books.shares,
             latency: books.latency,
         }
@@ -410,6 +433,12 @@ fn open<W: Wire>(load: &Load, route: &Route, run: u32, index: usize) -> io::Resu
         W::announce(&mut link, &load.topics_of(index - load.subscribers))?;
     }
     Connection::new(link, receive_maximum, load.join_writes)
+}
+
+fn open_sender(route: &Route, datagram_bytes: usize) -> io::Result<Connection> {
+    let missing = || io::Error::other("it is not known where the broker takes datagrams");
+    let endpoint = route.datagrams.as_ref().ok_or_else(missing)?;
+    Connection::of_datagrams(endpoint.open_udp()?, datagram_bytes)
 }
 
 fn templates<W: Wire>(load: &Load) -> Vec<Template> {

@@ -212,6 +212,7 @@ impl Running {
             endpoint,
             protocol: contender.protocol(),
             version: Version::V3_1_1,
+            datagrams: None,
         };
         Ok(Self::Peer {
             route,

@@ -4,6 +4,7 @@
 //! start of a message's payload. They allocate nothing and are monomorphised into the loop.
 
 pub mod mqtt;
+mod mqttsn;
 mod nats;
 mod raw;
 mod resp;
@@ -11,6 +12,7 @@ mod topic;
 mod ws;
 
 pub use mqtt::Mqtt;
+pub use mqttsn::MqttSn;
 pub use nats::Nats;
 pub use raw::Raw;
 pub use resp::Resp;
@@ -251,6 +253,9 @@ pub struct Shape<'a> {
 
 /// A protocol.
 pub trait Wire {
+    /// Publishers send datagrams, one a message, and do not connect. What is lost is counted and
+    /// is no fault.
+    const SENDS_DATAGRAMS: bool = false;
     /// Understands the first frame of `bytes`.
     fn next(bytes: &[u8]) -> io::Result<Next>;
     /// Encodes the messages of a stream.
