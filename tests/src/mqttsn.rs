@@ -433,15 +433,28 @@ impl SnClient {
         message
     }
 
+    /// Waits for a REGISTER of that topic, and does not answer yet.
+    #[track_caller]
+    pub fn expect_register(&mut self, topic: &str) -> SnMessage {
+        let register = self.receive();
+        let name = register.body.get(4..).unwrap_or_default();
+        assert_eq!((register.kind, name), (kind::REGISTER, topic.as_bytes()));
+        register
+    }
+
+    /// Takes the id that a REGISTER of the broker gives a topic.
+    pub fn accept_register(&mut self, register: &SnMessage) {
+        let name = String::from_utf8(register.body[4..].to_vec()).expect("UTF-8");
+        self.names.insert(register.u16_at(0), name);
+        self.send(kind::REGACK, &[&register.body[..4], &[ACCEPTED]].concat());
+    }
+
     /// Answers what the broker asks.
     #[track_caller]
     fn take(&mut self, message: SnMessage) -> Option<SnPublish> {
         match message.kind {
             kind::REGISTER => {
-                let name = String::from_utf8(message.body[4..].to_vec()).expect("UTF-8");
-                self.names.insert(message.u16_at(0), name);
-                let body = [&message.body[..4], &[ACCEPTED]].concat();
-                self.send(kind::REGACK, &body);
+                self.accept_register(&message);
                 None
             }
             kind::PUBLISH => {

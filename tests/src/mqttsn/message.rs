@@ -162,6 +162,11 @@ impl SnSocket {
         self.socket.local_addr().expect("it is bound")
     }
 
+    /// The broker's address.
+    pub fn gateway(&self) -> SocketAddr {
+        self.gateway
+    }
+
     /// Sends a datagram as it is.
     pub fn send(&self, datagram: &[u8]) {
         let sent = self.socket.send_to(datagram, self.gateway);
