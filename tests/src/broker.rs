@@ -73,6 +73,16 @@ impl Broker {
         Broker::launch(&listeners.each_ref().map(String::as_str), flags, |_| {})
     }
 
+    /// As [`Broker::start_web_socket`], with a UDP listener for MQTT-SN on a free port, too.
+    pub fn start_mqttsn(flags: &[&str]) -> Broker {
+        let listeners = [
+            "mqtt://127.0.0.1:0",
+            "ws://127.0.0.1:0",
+            "mqttsn://127.0.0.1:0",
+        ];
+        Broker::launch(&listeners, flags, |_| {})
+    }
+
     /// As [`Broker::start_web_socket`], on the ports that another had.
     pub fn start_again(mqtt: SocketAddr, web_socket: SocketAddr, flags: &[&str]) -> Broker {
         let listeners = [format!("mqtt://{mqtt}"), format!("ws://{web_socket}")];
@@ -133,6 +143,16 @@ impl Broker {
     /// If it was started without such a listener.
     pub fn nats_address(&self) -> SocketAddr {
         self.nats.expect("a nats:// listener")
+    }
+
+    /// Where it takes datagrams of MQTT-SN.
+    ///
+    /// # Panics
+    /// If it was started without such a listener.
+    pub fn mqttsn_address(&self) -> SocketAddr {
+        self.output
+            .listener("mqttsn")
+            .expect("a mqttsn:// listener")
     }
 
     /// How many shards it runs.

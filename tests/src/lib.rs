@@ -1,4 +1,4 @@
-//! Shared parts of the tests: the broker as a process, small clients of MQTT and NATS, a bad network.
+//! Shared parts of the tests: the broker as a process, small clients of MQTT, MQTT-SN and NATS, a bad network.
 #![expect(
     clippy::disallowed_methods,
     reason = "tests run real processes over real sockets, and every wait has a deadline"
@@ -7,6 +7,7 @@
 pub mod broker;
 pub mod client;
 pub mod model;
+pub mod mqttsn;
 pub mod nats;
 pub mod program;
 pub mod proxy;

@@ -79,6 +79,23 @@ fn a_dashboard_shows_what_a_sensor_reads() {
 }
 
 #[test]
+#[ignore = "needs mqtt.js, which tests/run installs"]
+fn a_dashboard_shows_what_a_sensor_says_by_udp() {
+    let broker = Broker::start_mqttsn(&[]);
+    let mut dashboard = Example::start("node", "dashboard.js", &[], broker.address());
+    assert_eq!(dashboard.line(), "watching");
+    Example::start("python3", "mqttsn_sensor.py", &[], broker.mqttsn_address()).finish();
+    for celsius in ["7.5", "7.7", "8.1"] {
+        assert_eq!(dashboard.line(), format!("garden: {celsius} °C"));
+    }
+    let mut late = Example::start("node", "dashboard.js", &[], broker.address());
+    let lines = [late.line(), late.line()];
+    assert!(lines.contains(&"garden: 8.1 °C".to_owned()), "{lines:?}");
+    drop((dashboard, late));
+    broker.stop();
+}
+
+#[test]
 #[ignore = "needs mosquitto_pub and mosquitto_sub, which tests/run installs"]
 fn a_room_hears_what_everyone_says() {
     let broker = Broker::start();
