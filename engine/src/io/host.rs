@@ -217,6 +217,8 @@ impl Host {
         match link.stage {
             // What arrived before the end still counts.
             Stage::Fresh | Stage::Open if link.paused => link.ended = true,
+            // It is still to be told something: the shard closes it then.
+            Stage::Fresh | Stage::Open if self.shard.on_end(link.conn) => link.ended = true,
             Stage::Fresh | Stage::Open => {
                 self.shard.on_closed(link.conn);
                 self.bury(port, key);

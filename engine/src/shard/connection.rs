@@ -508,4 +508,6 @@ pub(super) enum Blocker {
     Deliver,
     /// That what the connection was being sent has left.
     Unsent(ConnId),
+    /// That what the connection has sent before is done.
+    Unsettled(ConnId),
 }

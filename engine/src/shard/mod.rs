@@ -218,6 +218,12 @@ impl Shard {
         id
     }
 
+    /// The peer has ended its side of the stream. Whether the connection stays until it was told what
+    /// it waits for: the shard closes it then, else it is gone, see [`Shard::on_closed`].
+    pub fn on_end(&mut self, conn: ConnId) -> bool {
+        self.end_nats(conn)
+    }
+
     /// The network connection is gone: end of file, reset or a failed send. The driver closes the
     /// socket; the shard has forgotten it.
     pub fn on_closed(&mut self, conn: ConnId) {
@@ -262,6 +268,7 @@ impl Shard {
         self.close_overflowed();
         self.close_leaving();
         self.end_exhausted();
+        self.close_ended();
         self.fire_timers();
         self.partition.retained.expire(self.now, RETAINED_STEP_MAX);
         self.step_replays();
@@ -309,6 +316,10 @@ impl Shard {
             Blocker::PublishTo(owner) => self.outboxes.publish_full(owner),
             Blocker::Deliver => self.outboxes.deliver_full(),
             Blocker::Unsent(id) => self.connections.get(id).is_some_and(Connection::is_sending),
+            Blocker::Unsettled(id) => {
+                let conn = self.connections.get(id);
+                conn.is_some_and(|conn| !conn.acks.is_empty())
+            }
         }
     }
 

@@ -74,6 +74,11 @@ impl Host {
         if !link.is_live() {
             return self.bury(port, key);
         }
+        if link.ended && !link.paused {
+            // No receive will say so.
+            self.shard.on_closed(link.conn);
+            return self.bury(port, key);
+        }
         if link.shut(libc::SHUT_RDWR).is_err() {
             // The network is gone already, which a receive reports just as well.
             tracing::trace!("send failed on a socket that is not connected");

@@ -159,7 +159,12 @@ impl Sim {
             return;
         }
         if link.to_server.at_end(now) {
-            self.lose(at, socket);
+            let is_kept = !link.reset && self.seats[at].shard.on_end(conn);
+            // Nothing more is read of it.
+            self.links[index(socket)].paused = is_kept;
+            if !is_kept {
+                self.lose(at, socket);
+            }
         }
     }
 

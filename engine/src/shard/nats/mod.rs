@@ -42,6 +42,8 @@ pub(super) struct Nats {
     replies: VecDeque<Box<[u8]>>,
     alive: Alive,
     last: LastSubject,
+    /// The client has ended its side.
+    has_ended: bool,
 }
 
 /// What CONNECT asked for.
@@ -82,6 +84,8 @@ pub(super) struct NatsShared {
     others: Vec<Subscriber>,
     /// Subscriptions that have had as many messages as they wanted.
     exhausted: Vec<(ConnId, Box<[u8]>)>,
+    /// Connections whose client has ended its side.
+    ended: Vec<ConnId>,
 }
 
 impl Nats {
@@ -98,6 +102,7 @@ impl Nats {
             replies: VecDeque::new(),
             alive: Alive::default(),
             last: LastSubject::default(),
+            has_ended: false,
         }
     }
 
@@ -162,6 +167,38 @@ impl Shard {
         if let Some(nats) = self.nats_mut(id) {
             nats.alive.start(now, interval);
         }
+    }
+
+    /// A client that has ended its side, as a pipe into `nc` does, is told all the same what became
+    /// of what it sent.
+    pub(super) fn end_nats(&mut self, id: ConnId) -> bool {
+        let Some(nats) = self.nats_mut(id) else {
+            return false;
+        };
+        if !nats.has_ended {
+            nats.has_ended = true;
+            self.nats.ended.push(id);
+        }
+        true
+    }
+
+    /// Closes those that have nothing left to wait for.
+    pub(super) fn close_ended(&mut self) {
+        if self.nats.ended.is_empty() {
+            return;
+        }
+        let mut ended = std::mem::take(&mut self.nats.ended);
+        ended.retain(|&id| {
+            let Some(conn) = self.connections.get(id) else {
+                return false;
+            };
+            let waits = conn.paused || !conn.acks.is_empty();
+            if !waits {
+                self.close(id, None, true);
+            }
+            waits
+        });
+        self.nats.ended.append(&mut ended);
     }
 
     fn nats_mut(&mut self, id: ConnId) -> Option<&mut Nats> {

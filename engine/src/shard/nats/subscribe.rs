@@ -6,7 +6,7 @@ use ringbus_protocols::nats::subject::put_filter;
 use super::subscriptions::Added;
 use crate::base::ConnId;
 use crate::shard::Shard;
-use crate::shard::connection::{AckKind, Flow};
+use crate::shard::connection::{AckKind, Blocker, Flow};
 use crate::shard::fault::Fault;
 use crate::shard::filters::Waiter;
 use crate::shard::receive::Handled;
@@ -65,6 +65,14 @@ impl Shard {
     pub(super) fn on_unsub(&mut self, id: ConnId, sid: &[u8], max: Option<u64>) -> Handled {
         if let Some(blocker) = self.attach_blocker() {
             return Ok(Flow::Pause(blocker));
+        }
+        // What the client published before is for its own subscription, too.
+        if self
+            .connections
+            .get(id)
+            .is_some_and(|conn| !conn.acks.is_empty())
+        {
+            return Ok(Flow::Pause(Blocker::Unsettled(id)));
         }
         let Some(nats) = self.nats_mut(id) else {
             return Ok(Flow::Gone);

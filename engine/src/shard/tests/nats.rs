@@ -371,3 +371,49 @@ fn nothing_is_left_of_a_client_that_goes() {
         assert_eq!(net.leaks(), 0);
     }
 }
+
+/// As `printf … | nc` does: the input ends at once.
+#[test]
+fn who_ends_its_side_is_told_what_became_of_what_it_sent() {
+    for shards in [1, 2, 4] {
+        for number in 0..8 {
+            let mut net = Net::new(shards);
+            let socket = net.open_scheme(0, Scheme::Nats);
+            net.settle();
+            read(&mut net, socket);
+            let (subject, payload) = (format!("greet{number}.x"), "hello");
+            let ops =
+                format!("SUB {subject} 1\r\nPUB {subject} 5\r\n{payload}\r\nUNSUB 1\r\nPING\r\n");
+            net.feed(socket, ops.as_bytes());
+            assert!(net.end_side(socket) && net.end_side(socket));
+            net.settle();
+            let told = read(&mut net, socket);
+            let message = format!("MSG {subject} 1 5\r\nhello\r\n");
+            assert!(told.contains(&message), "{told}");
+            assert_eq!(told.matches("+OK\r\n").count(), 3, "{told}");
+            assert!(
+                told.ends_with("PONG\r\n") && net.sockets[socket].is_closed,
+                "{told}"
+            );
+            assert_eq!(net.leaks(), 0);
+        }
+    }
+}
+
+#[test]
+fn what_a_client_published_reaches_the_subscription_that_it_ends_next() {
+    for shards in [1, 2, 4] {
+        let mut net = Net::new(shards);
+        let nats = connect(&mut net, 0);
+        for number in 0..32 {
+            say(
+                &mut net,
+                nats,
+                &format!("SUB u{number}.x {number}\r\nPING\r\n"),
+            );
+            let ops = format!("PUB u{number}.x 1\r\n!\r\nUNSUB {number}\r\nPING\r\n");
+            let expected = format!("MSG u{number}.x {number} 1\r\n!\r\nPONG\r\n");
+            assert_eq!(say(&mut net, nats, &ops), expected);
+        }
+    }
+}

@@ -121,6 +121,11 @@ impl Net {
         for (conn, socket) in effects.adopted {
             self.sockets[usize::try_from(socket).unwrap()].at = Some((shard, conn));
         }
+        for conn in effects.resumed {
+            // What it kept is all that is offered again.
+            self.shards[shard].begin_turn(self.now);
+            assert_eq!(self.shards[shard].on_bytes(conn, &[]), 0);
+        }
         for closing in effects.closed {
             let line = self.line(shard, closing.conn);
             line.received.extend_from_slice(&closing.last.bytes);
@@ -150,6 +155,13 @@ impl Net {
             .iter_mut()
             .find(|line| line.at == Some((shard, conn)));
         line.expect("the connection is known")
+    }
+
+    /// The client ends its side, and hears on.
+    pub(super) fn end_side(&mut self, socket: usize) -> bool {
+        let (shard, conn) = self.sockets[socket].at.expect("it is connected");
+        self.shards[shard].begin_turn(self.now);
+        self.shards[shard].on_end(conn)
     }
 
     pub(super) fn hang_up(&mut self, socket: usize) {
