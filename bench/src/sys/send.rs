@@ -71,6 +71,26 @@ pub fn cut_sends(socket: &impl AsRawFd, datagram_bytes: usize) -> usize {
     }
 }
 
+/// Room for datagrams that wait to be received, in bytes of the kernel's memory: as much as the
+/// broker asks for.
+const RECEIVE_BYTES: libc::c_int = 4 << 20;
+
+/// Asks for room beyond the system's maximum, or else up to it. If there is less, more is lost,
+/// and that is counted.
+pub fn enlarge_receives(socket: &impl AsRawFd) {
+    let bytes = RECEIVE_BYTES;
+    let length = libc::socklen_t::try_from(size_of_val(&bytes)).expect("a word");
+    let set = |option| {
+        let value = (&raw const bytes).cast();
+        let fd = socket.as_raw_fd();
+        // SAFETY: the kernel reads one integer that we own.
+        unsafe { libc::setsockopt(fd, libc::SOL_SOCKET, option, value, length) }
+    };
+    if set(libc::SO_RCVBUFFORCE) != 0 {
+        set(libc::SO_RCVBUF);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
