@@ -229,6 +229,11 @@ fn backlog_command(args: &BacklogArgs) -> Result<ExitCode, Failure> {
 
 fn limit_command(args: &LimitArgs) -> Result<ExitCode, Failure> {
     let limit = limit::measure(args)?;
+    if args.udp.is_some() {
+        let report = LoadReport::new("limit", &limit.load, &limit.outcome, None);
+        print(&report, args.measure.json)?;
+        return Ok(ExitCode::SUCCESS);
+    }
     let report = LimitReport {
         block_bytes: args.block,
         cpu_us_per_70_bytes: limit.cpu_us_per_message,

@@ -1,5 +1,7 @@
 //! The ceiling of this machine: a relay that copies blocks and understands nothing.
 
+mod udp;
+
 use crate::cli::{LimitArgs, Protocol};
 use crate::endpoint::Endpoint;
 use crate::generator::{Kind, Load, Outcome, Pacing, Route, run_raw};
@@ -19,7 +21,7 @@ pub struct Limit {
     pub outcome: Outcome,
     /// The load it ran
     pub load: Load,
-    /// CPU microseconds for each 70 bytes copied
+    /// CPU microseconds for each 70 bytes copied, or for each datagram
     pub cpu_us_per_message: f64,
 }
 
@@ -28,6 +30,9 @@ pub struct Limit {
 /// # Errors
 /// Sizes that do not fit together, or sockets that fail.
 pub fn measure(args: &LimitArgs) -> io::Result<Limit> {
+    if let Some(kind) = args.udp {
+        return udp::measure(args, kind);
+    }
     let load = load(args).map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?;
     let cpus = allowed_cpus()?;
     let pinned = cpus.len() > 1;

@@ -330,6 +330,20 @@ fn the_copy_relay_copies_everything() {
 }
 
 #[test]
+fn what_a_loop_receives_and_what_it_loses_is_all_that_was_sent() {
+    for kind in ["sink", "echo"] {
+        let line = format!("bench limit --udp {kind} --duration 0.2 --warmup 0.05 --json");
+        let output = run(None, &line);
+        let errors = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{errors}");
+        let report: Value = serde_json::from_slice(&output.stdout).expect("JSON");
+        let count = |which: &str| report[which].as_u64().expect("a number");
+        assert!(count("received") > 0, "{report}");
+        assert_eq!(count("received") + count("lost"), count("sent"), "{report}");
+    }
+}
+
+#[test]
 fn the_members_of_a_group_share_evenly_and_get_everything_once() {
     for shards in [1, 2] {
         let line = "shared --pubs 4 --subs 10 -q 1 --duration 0.2 --warmup 0.05";

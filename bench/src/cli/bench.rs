@@ -250,9 +250,22 @@ pub struct BacklogArgs {
     pub start: Start,
 }
 
+/// What the loop under datagrams does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum UdpLimit {
+    /// It receives them
+    Sink,
+    /// It sends each back
+    Echo,
+}
+
 /// `bench limit`.
 #[derive(Args, Clone, Debug)]
 pub struct LimitArgs {
+    /// Instead of the relay: a loop that receives datagrams, 64 at a time, or also sends them back
+    #[arg(long, value_enum, num_args = 0..=1, default_missing_value = "sink",
+        conflicts_with_all = ["block", "window"])]
+    pub udp: Option<UdpLimit>,
     /// Bytes the relay reads and writes at most at a time
     #[arg(long, value_name = "BYTES", default_value_t = 65536)]
     pub block: usize,
@@ -265,7 +278,7 @@ pub struct LimitArgs {
     /// Unreceived messages a pair [default: eight writes]
     #[arg(long, value_name = "N")]
     pub window: Option<u64>,
-    /// Each write of the generator leaves as a segment of its own
+    /// Each write of the generator leaves as a segment of its own, or each datagram by itself
     #[arg(long)]
     pub no_delay: bool,
     /// Payload bytes of a message, at least 16
@@ -297,7 +310,7 @@ pub struct SuiteArgs {
     /// Only rows whose name contains this (may be repeated)
     #[arg(long, value_name = "TEXT")]
     pub only: Vec<String>,
-    /// Only these brokers: ring, epoll, glommio, ws, topic, ws-compression, mosquitto, nats-server, redis-server, rumqttd, limit
+    /// Only these brokers: ring, epoll, glommio, ws, topic, ws-compression, nats, mqttsn, mqttsn-epoll, udp-sink, udp-echo, mosquitto, nats-server, redis-server, rumqttd, limit
     #[arg(long, value_name = "LIST", value_delimiter = ',')]
     pub brokers: Vec<String>,
     /// Write the tables as Markdown, below the marker if the file has one

@@ -7,7 +7,7 @@ mod tools;
 
 pub use bench::{
     BacklogArgs, BenchArgs, BenchKind, ConnectArgs, LatencyArgs, LimitArgs, LoadArgs, Measure,
-    Protocol, Start, SuiteArgs,
+    Protocol, Start, SuiteArgs, UdpLimit,
 };
 pub use tools::{Format, PubArgs, Session, SubArgs, Target};
 

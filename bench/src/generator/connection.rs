@@ -4,7 +4,7 @@ use super::link::Link;
 use super::websocket::Unframer;
 use super::wire::{Incoming, Next, Wire};
 use crate::endpoint::Socket;
-use crate::sys::send_many;
+use crate::sys::{cut_sends, send_many};
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::UdpSocket;
 
@@ -48,11 +48,20 @@ pub struct Connection {
     out_written: usize,
     /// Writes made together may share a segment
     join_writes: bool,
-    /// If all that is sent are datagrams of so many bytes
-    datagram_bytes: Option<usize>,
+    /// If all that is sent are datagrams
+    datagrams: Option<Datagrams>,
     last_id: u16,
     unacknowledged: u16,
     unacknowledged_max: u16,
+}
+
+/// Datagrams of one size.
+#[derive(Clone, Copy, Debug)]
+struct Datagrams {
+    /// Of each
+    bytes: usize,
+    /// How many the kernel makes of one send
+    joined: usize,
 }
 
 /// How a read ended.
@@ -78,7 +87,7 @@ impl Connection {
             out: Vec::new(),
             out_written: 0,
             join_writes,
-            datagram_bytes: None,
+            datagrams: None,
             last_id: 0,
             unacknowledged: 0,
             unacknowledged_max: receive_maximum.min(UNACKNOWLEDGED_MAX),
@@ -86,8 +95,16 @@ impl Connection {
     }
 
     /// A sender of datagrams of so many bytes, which nobody greets.
-    pub fn of_datagrams(socket: UdpSocket, datagram_bytes: usize) -> io::Result<Self> {
+    ///
+    /// With `join_writes` the kernel gets those that are sent together in one piece and cuts it,
+    /// which costs the sender less; who receives them sees no difference.
+    pub fn of_datagrams(socket: UdpSocket, bytes: usize, join_writes: bool) -> io::Result<Self> {
         socket.set_nonblocking(true)?;
+        let joined = if join_writes {
+            cut_sends(&socket, bytes)
+        } else {
+            1
+        };
         Ok(Self {
             socket: Socket::Udp(socket),
             carry: Vec::new(),
@@ -96,7 +113,7 @@ impl Connection {
             out: Vec::new(),
             out_written: 0,
             join_writes: false,
-            datagram_bytes: Some(datagram_bytes),
+            datagrams: Some(Datagrams { bytes, joined }),
             last_id: 0,
             unacknowledged: 0,
             unacknowledged_max: UNACKNOWLEDGED_MAX,
@@ -174,8 +191,8 @@ impl Connection {
     }
 
     fn write_several(&mut self, bytes: &[u8], write_bytes: usize) -> io::Result<usize> {
-        if let Some(datagram_bytes) = self.datagram_bytes {
-            return send_datagrams(&self.socket, bytes, datagram_bytes);
+        if let Some(datagrams) = self.datagrams {
+            return datagrams.send(&mut self.socket, bytes);
         }
         if bytes.len() == write_bytes {
             return write_some(&mut self.socket, bytes);
@@ -201,8 +218,8 @@ impl Connection {
     pub fn flush(&mut self) -> io::Result<()> {
         while self.out_written < self.out.len() {
             let left = &self.out[self.out_written..];
-            let written = match self.datagram_bytes {
-                Some(datagram_bytes) => send_datagrams(&self.socket, left, datagram_bytes),
+            let written = match self.datagrams {
+                Some(datagrams) => datagrams.send(&mut self.socket, left),
                 None => write_some(&mut self.socket, left),
             };
             match written? {
@@ -285,16 +302,24 @@ fn write_some(socket: &mut Socket, bytes: &[u8]) -> io::Result<usize> {
     or_none(socket.write(bytes))
 }
 
-/// Sends as many datagrams as the socket takes; returns their bytes.
-fn send_datagrams(socket: &Socket, bytes: &[u8], datagram_bytes: usize) -> io::Result<usize> {
-    let mut sent = 0;
-    while sent < bytes.len() {
-        match or_none(send_many(socket, &bytes[sent..], datagram_bytes, false))? {
-            0 => break,
-            more => sent += more,
+impl Datagrams {
+    /// Sends as many as the socket takes; returns their bytes.
+    fn send(self, socket: &mut Socket, bytes: &[u8]) -> io::Result<usize> {
+        let mut sent = 0;
+        while sent < bytes.len() {
+            let left = &bytes[sent..];
+            let more = if self.joined > 1 {
+                write_some(socket, &left[..left.len().min(self.joined * self.bytes)])
+            } else {
+                or_none(send_many(socket, left, self.bytes, false))
+            };
+            match more? {
+                0 => break,
+                more => sent += more,
+            }
         }
+        Ok(sent)
     }
-    Ok(sent)
 }
 
 /// Nothing was sent if it has to be tried again.
@@ -327,7 +352,7 @@ mod tests {
             out: Vec::new(),
             out_written: 0,
             join_writes: true,
-            datagram_bytes: None,
+            datagrams: None,
             last_id: 0,
             unacknowledged: 0,
             unacknowledged_max: 10,
@@ -459,18 +484,20 @@ mod tests {
     #[test]
     fn each_message_is_a_datagram() {
         let receiver = UdpSocket::bind("127.0.0.1:0").unwrap();
-        let sender = UdpSocket::bind("127.0.0.1:0").unwrap();
-        sender.connect(receiver.local_addr().unwrap()).unwrap();
-        let mut connection = Connection::of_datagrams(sender, 7).unwrap();
-        let bytes: Vec<u8> = (0..7 * 45)
+        let bytes: Vec<u8> = (0..7 * 90)
             .map(|at| u8::try_from(at / 7).unwrap())
             .collect();
-        assert_eq!(connection.send_writes(&bytes, 7 * 15).unwrap(), 3);
-        assert!(connection.is_flushed());
-        for number in 0..45 {
-            let mut datagram = [0; 64];
-            assert_eq!(receiver.recv(&mut datagram).unwrap(), 7);
-            assert_eq!(datagram[..7], [number; 7]);
+        for join_writes in [false, true] {
+            let sender = UdpSocket::bind("127.0.0.1:0").unwrap();
+            sender.connect(receiver.local_addr().unwrap()).unwrap();
+            let mut connection = Connection::of_datagrams(sender, 7, join_writes).unwrap();
+            assert_eq!(connection.send_writes(&bytes, 7 * 15).unwrap(), 6);
+            assert!(connection.is_flushed());
+            for number in 0..90 {
+                let mut datagram = [0; 64];
+                assert_eq!(receiver.recv(&mut datagram).unwrap(), 7);
+                assert_eq!(datagram[..7], [number; 7]);
+            }
         }
     }
 

@@ -16,10 +16,10 @@ mod wire;
 
 pub use backlog::{Backlog, BacklogOutcome, drain_backlog};
 pub use connect::{ConnectOutcome, Idle, open_and_hold};
+pub use connection::Connection;
 #[cfg(test)]
 pub use load::tests::small as small_of;
 pub use load::{Kind, Load, Pacing, Route};
 pub use run::{Outcome, run, run_raw};
-#[cfg(test)]
 pub use verify::Tally;
-pub use wire::STAMP_BYTES;
+pub use wire::{MqttSn, STAMP_BYTES, Shape, Stamp, Template, Wire};

@@ -140,7 +140,7 @@ impl<W: Wire> Generator<W> {
         let mut connections = Vec::new();
         for index in 0..load.subscribers + load.publishers {
             let connection = if W::SENDS_DATAGRAMS && index >= load.subscribers {
-                open_sender(route, message_bytes)?
+                open_sender(load, route, message_bytes)?
             } else {
                 open::<W>(load, route, run, index)?
             };
@@ -435,10 +435,10 @@ fn open<W: Wire>(load: &Load, route: &Route, run: u32, index: usize) -> io::Resu
     Connection::new(link, receive_maximum, load.join_writes)
 }
 
-fn open_sender(route: &Route, datagram_bytes: usize) -> io::Result<Connection> {
+fn open_sender(load: &Load, route: &Route, datagram_bytes: usize) -> io::Result<Connection> {
     let missing = || io::Error::other("it is not known where the broker takes datagrams");
     let endpoint = route.datagrams.as_ref().ok_or_else(missing)?;
-    Connection::of_datagrams(endpoint.open_udp()?, datagram_bytes)
+    Connection::of_datagrams(endpoint.open_udp()?, datagram_bytes, load.join_writes)
 }
 
 fn templates<W: Wire>(load: &Load) -> Vec<Template> {

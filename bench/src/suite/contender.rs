@@ -1,7 +1,7 @@
 //! The brokers beside ours, each started with the least configuration and no persistence.
 
 use crate::broker::{Broker, OwnBroker, ShardSums, terminate};
-use crate::cli::Protocol;
+use crate::cli::{Protocol, UdpLimit};
 use crate::endpoint::Endpoint;
 use crate::generator::Route;
 use crate::sys::{Usage, now, pin_child, wait_until};
@@ -32,6 +32,14 @@ pub enum Contender {
     Compression,
     /// ringbus with `--io ring`, the NATS client protocol
     RingNats,
+    /// ringbus with `--io ring`, MQTT-SN to MQTT
+    RingSn,
+    /// ringbus with `--io epoll`, MQTT-SN to MQTT
+    EpollSn,
+    /// A loop that receives datagrams
+    Sink,
+    /// A loop that receives datagrams and sends them back
+    Echo,
     /// Mosquitto
     Mosquitto,
     /// nats-server, in its own protocol
@@ -46,7 +54,7 @@ pub enum Contender {
 
 impl Contender {
     /// All of them.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 16] = [
         Self::Ring,
         Self::Epoll,
         Self::Glommio,
@@ -54,6 +62,10 @@ impl Contender {
         Self::TopicSocket,
         Self::Compression,
         Self::RingNats,
+        Self::RingSn,
+        Self::EpollSn,
+        Self::Sink,
+        Self::Echo,
         Self::Nats,
         Self::Mosquitto,
         Self::Redis,
@@ -71,6 +83,10 @@ impl Contender {
             Self::TopicSocket => "topic",
             Self::Compression => "ws-compression",
             Self::RingNats => "nats",
+            Self::RingSn => "mqttsn",
+            Self::EpollSn => "mqttsn-epoll",
+            Self::Sink => "udp-sink",
+            Self::Echo => "udp-echo",
             Self::Mosquitto => "mosquitto",
             Self::Nats => "nats-server",
             Self::Redis => "redis-server",
@@ -89,6 +105,10 @@ impl Contender {
             Self::TopicSocket => "ringbus, topic sockets",
             Self::Compression => "ringbus, topic sockets with compression",
             Self::RingNats => "ringbus, NATS",
+            Self::RingSn => "ringbus, MQTT-SN, ring",
+            Self::EpollSn => "ringbus, MQTT-SN, epoll",
+            Self::Sink => "recvmmsg loop",
+            Self::Echo => "recvmmsg echo loop",
             Self::Mosquitto => "Mosquitto",
             Self::Limit => "copy relay",
             other => other.name(),
@@ -99,7 +119,12 @@ impl Contender {
     pub fn is_own(self) -> bool {
         matches!(
             self,
-            Self::Ring | Self::Epoll | Self::Glommio | Self::RingNats
+            Self::Ring
+                | Self::Epoll
+                | Self::Glommio
+                | Self::RingNats
+                | Self::RingSn
+                | Self::EpollSn
         ) || self.is_in_websockets()
     }
 
@@ -110,14 +135,24 @@ impl Contender {
             Self::TopicSocket | Self::Compression => Protocol::Topic,
             Self::Nats | Self::RingNats => Protocol::Nats,
             Self::Redis => Protocol::Resp,
+            Self::RingSn | Self::EpollSn | Self::Sink | Self::Echo => Protocol::MqttSn,
             _ => Protocol::Mqtt,
+        }
+    }
+
+    /// What it does with datagrams, if it is a loop that does nothing else.
+    pub fn udp_limit(self) -> Option<UdpLimit> {
+        match self {
+            Self::Sink => Some(UdpLimit::Sink),
+            Self::Echo => Some(UdpLimit::Echo),
+            _ => None,
         }
     }
 
     /// The driver of ringbus.
     pub fn driver(self) -> &'static str {
         match self {
-            Self::Epoll => "epoll",
+            Self::Epoll | Self::EpollSn => "epoll",
             Self::Glommio => "glommio",
             _ => "ring",
         }
@@ -140,7 +175,7 @@ impl Contender {
 
     /// Its binary, if it is a peer and installed.
     pub fn binary(self) -> Option<PathBuf> {
-        if self.is_own() {
+        if self.is_own() || self.udp_limit().is_some() {
             return None;
         }
         let path = std::env::var_os("PATH").unwrap_or_default();

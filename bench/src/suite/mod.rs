@@ -7,7 +7,7 @@ mod sample;
 mod table;
 
 use crate::broker::OwnBroker;
-use crate::cli::{LimitArgs, Measure, SuiteArgs};
+use crate::cli::{LimitArgs, Measure, SuiteArgs, UdpLimit};
 use crate::commands::{Failure, nanoseconds};
 use crate::generator::{Idle, Load, Pacing, open_and_hold, run};
 use crate::limit;
@@ -175,11 +175,13 @@ impl<'a> Suite<'a> {
         };
         pin_this_thread(generator)?;
         match &row.task {
-            Task::Copy(block) => self.copy(*block, None),
+            Task::Copy(block) => self.copy(*block, None, None),
             Task::Load(shape) => {
                 let load = shape.load(self.warmup, self.duration);
                 match contender {
-                    Contender::Limit => self.copy(65536, Some(&load)),
+                    Contender::Limit | Contender::Sink | Contender::Echo => {
+                        self.copy(65536, Some(&load), contender.udp_limit())
+                    }
                     _ => self.load(row, contender, &load),
                 }
             }
@@ -219,13 +221,15 @@ impl<'a> Suite<'a> {
         })
     }
 
-    /// The relay: with the writes and the window of a load, or with full blocks.
-    fn copy(&self, block: usize, like: Option<&Load>) -> io::Result<Sample> {
+    /// The relay: with the writes and the window of a load, or with full blocks; or a loop that
+    /// takes the datagrams of a load.
+    fn copy(&self, block: usize, like: Option<&Load>, udp: Option<UdpLimit>) -> io::Result<Sample> {
         let window = like.and_then(|load| match load.pacing {
             Pacing::Window(window) => Some(window),
             _ => None,
         });
         let limit = limit::measure(&LimitArgs {
+            udp,
             block,
             pairs: like.map_or(1, |load| load.publishers),
             batch: like.map(|load| load.batch),

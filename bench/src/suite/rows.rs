@@ -39,6 +39,7 @@ pub struct Shape {
     batch: u64,
     qos: u8,
     payload_bytes: usize,
+    topic: &'static str,
 }
 
 /// Where broker and generator run.
@@ -88,6 +89,7 @@ const P2P: Shape = Shape {
     batch: 16,
     qos: 0,
     payload_bytes: 64,
+    topic: "bench/%i",
 };
 
 const ONE_PER_WRITE: Shape = Shape {
@@ -110,7 +112,7 @@ impl Shape {
             publishers: self.publishers,
             subscribers: self.subscribers,
             topics: self.publishers,
-            topic: "bench/%i".into(),
+            topic: self.topic.into(),
             qos: self.qos,
             payload_bytes: self.payload_bytes,
             pacing: self.pacing,
@@ -127,6 +129,7 @@ pub fn rows() -> Vec<Row> {
     let mut rows = throughput_rows();
     rows.extend(websocket_rows());
     rows.extend(nats_rows());
+    rows.push(datagram_row());
     rows.extend(other_rows());
     rows
 }
@@ -328,6 +331,23 @@ fn nats_rows() -> Vec<Row> {
     ]
 }
 
+fn datagram_row() -> Row {
+    let open = Shape {
+        publishers: 10,
+        subscribers: 10,
+        pacing: Pacing::Unbounded,
+        batch: 64,
+        topic: "%2",
+        ..P2P
+    };
+    pinned(
+        "sn-open",
+        "MQTT-SN at QoS −1, 10 senders to 10 MQTT subscribers, as fast as they send",
+        open,
+        &[RingSn, EpollSn, Sink, Echo],
+    )
+}
+
 fn other_rows() -> Vec<Row> {
     let load = Task::Load;
     let large = Shape {
@@ -338,6 +358,7 @@ fn other_rows() -> Vec<Row> {
         batch: 1,
         qos: 0,
         payload_bytes: 1 << 20,
+        topic: "bench/%i",
     };
     let row = |name, title, task, contenders, placement| Row {
         name,
@@ -442,6 +463,13 @@ pub fn goals() -> Vec<Goal> {
     ];
     goals.extend(websocket_goals());
     goals.extend(nats_goals());
+    goals.extend([RingSn, EpollSn].map(|by| Goal {
+        row: "sn-open",
+        by,
+        metric: Metric::Rate,
+        factor: 500e3,
+        against: Number("messages/s"),
+    }));
     goals
 }
 

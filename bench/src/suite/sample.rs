@@ -18,6 +18,8 @@ pub enum Metric {
     Generator,
     /// Deliveries lost, doubled or foreign
     Wrong,
+    /// Datagrams lost, in percent of those sent
+    Lost,
     /// Items in a batch of mail between shards
     ItemsPerBatch,
     /// Wakes of shards a second
@@ -33,7 +35,7 @@ pub enum Metric {
 }
 
 impl Metric {
-    const COUNT: usize = 12;
+    const COUNT: usize = 13;
 
     /// All of them, in the order of the tables' columns.
     pub const ALL: [Self; Self::COUNT] = [
@@ -47,6 +49,7 @@ impl Metric {
         Self::UserBytes,
         Self::ResidentBytes,
         Self::Growth,
+        Self::Lost,
         Self::Wrong,
         Self::Generator,
     ];
@@ -67,6 +70,7 @@ impl Metric {
             Self::P50 => "p50 µs",
             Self::P99 => "p99 µs",
             Self::Generator => "generator %",
+            Self::Lost => "datagrams lost %",
             Self::Wrong => "lost or wrong",
             Self::ItemsPerBatch => "items/batch",
             Self::Wakes => "wakes/s",
@@ -84,7 +88,9 @@ impl Metric {
             Self::Cpu => format!("{value:.3}"),
             Self::Rate if value >= 1e6 => format!("{:.2}M", value / 1e6),
             Self::Rate if value >= 1e4 => format!("{:.0}k", value / 1e3),
-            Self::P50 | Self::P99 | Self::ItemsPerBatch | Self::Growth => format!("{value:.1}"),
+            Self::P50 | Self::P99 | Self::ItemsPerBatch | Self::Growth | Self::Lost => {
+                format!("{value:.1}")
+            }
             _ => format!("{value:.0}"),
         }
     }
@@ -112,11 +118,14 @@ impl Sample {
 
     /// The figures of a load.
     pub fn of_load(report: &LoadReport) -> Self {
-        let wrong = report.lost + report.duplicated + report.reordered + report.foreign;
+        let lost = if report.may_lose { 0 } else { report.lost };
+        let wrong = lost + report.duplicated + report.reordered + report.foreign;
+        let datagrams_lost = report.may_lose.then_some(report.lost_percent);
         let sample = Self::default()
             .with(Metric::Rate, report.received_per_second)
             .with(Metric::Generator, report.generator_cpu_percent)
             .with(Metric::Wrong, (wrong + report.refused) as f64)
+            .with_some(Metric::Lost, datagrams_lost)
             .with_some(Metric::Cpu, report.broker_cpu_us_per_message);
         let latency = report.latency_us;
         let mail = report.mail.filter(|mail| mail.sums.shards > 1);

@@ -4,6 +4,7 @@
 
 mod affinity;
 mod clock;
+mod datagrams;
 mod poller;
 mod process;
 mod send;
@@ -11,9 +12,10 @@ mod signal;
 
 pub use affinity::{allowed_cpus, pin_child, pin_this_thread};
 pub use clock::{CpuClock, now, wait_until};
+pub use datagrams::Inlet;
 pub use poller::{Interest, Poller};
 pub use process::{Memory, Usage, raise_file_limit, terminate};
-pub use send::send_many;
+pub use send::{cut_sends, enlarge_receives, send_many};
 pub use signal::{Wake, interrupted, read_stdin, stop_on_signals, wait_readable};
 
 use std::io;

@@ -1,4 +1,4 @@
-//! Several writes to one socket in one system call.
+//! Several writes to one socket, or several datagrams, in one system call.
 
 use std::io;
 use std::os::fd::AsRawFd;
@@ -43,6 +43,52 @@ pub fn send_many(
         .iter()
         .map(|header| header.msg_len as usize)
         .sum())
+}
+
+/// Datagrams that the kernel cuts one send into at most (UDP_MAX_SEGMENTS of older kernels).
+const SEGMENTS_MAX: usize = 64;
+
+/// Larger datagrams may not fit into a packet of the network, and are then not cut.
+const SEGMENT_BYTES_MAX: usize = 1400;
+
+/// From now on each send of a UDP socket is cut into datagrams of so many bytes (UDP_SEGMENT);
+/// returns how many of them one send may have, 1 if there is no such cut.
+pub fn cut_sends(socket: &impl AsRawFd, datagram_bytes: usize) -> usize {
+    let Ok(bytes @ 1..) = libc::c_int::try_from(datagram_bytes) else {
+        return 1;
+    };
+    if datagram_bytes > SEGMENT_BYTES_MAX {
+        return 1;
+    }
+    let length = libc::socklen_t::try_from(size_of_val(&bytes)).expect("a word");
+    let value = (&raw const bytes).cast();
+    let (fd, level) = (socket.as_raw_fd(), libc::SOL_UDP);
+    // SAFETY: the kernel reads one integer that we own.
+    let status = unsafe { libc::setsockopt(fd, level, libc::UDP_SEGMENT, value, length) };
+    match status {
+        0 => SEGMENTS_MAX.min(usize::from(u16::MAX - 64) / datagram_bytes),
+        _ => 1,
+    }
+}
+
+/// Room for datagrams that wait to be received, in bytes of the kernel's memory: as much as the
+/// broker asks for.
+const RECEIVE_BYTES: libc::c_int = 4 << 20;
+
+/// Asks for room beyond the system's maximum, or else up to it. If there is less, more is lost,
+/// and that is counted.
+pub fn enlarge_receives(socket: &impl AsRawFd) {
+    let bytes = RECEIVE_BYTES;
+    let length = libc::socklen_t::try_from(size_of_val(&bytes)).expect("a word");
+    let set = |option| {
+        let value = (&raw const bytes).cast();
+        let fd = socket.as_raw_fd();
+        // SAFETY: the kernel reads one integer that we own.
+        unsafe { libc::setsockopt(fd, libc::SOL_SOCKET, option, value, length) }
+    };
+    if set(libc::SO_RCVBUFFORCE) != 0 {
+        set(libc::SO_RCVBUF);
+    }
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 
 use super::buffers::Buffers;
 use super::port::RingPort;
-use crate::io::datagrams::address_of;
+use crate::io::datagrams::{TURN_MAX, address_of};
 use crate::io::host::Host;
 use io_uring::cqueue;
 use io_uring::types::RecvMsgOut;
@@ -11,11 +11,23 @@ use io_uring::types::RecvMsgOut;
 /// What a shard receives datagrams with.
 pub(super) struct Datagrams {
     buffers: Buffers,
+    /// Since the last publish.
+    received: usize,
 }
+
+/// So many a receive brings at a time; then the kernel goes on with it when it is entered again
+/// (`MULTISHOT_MAX_RETRY`).
+const RECEIVED_MAX: usize = 32;
+
+/// After so many times it is others' turn.
+pub(super) const ROUNDS_MAX: usize = TURN_MAX / RECEIVED_MAX;
 
 impl Datagrams {
     pub(super) fn new(buffers: Buffers) -> Self {
-        Self { buffers }
+        Self {
+            buffers,
+            received: 0,
+        }
     }
 
     /// A datagram came to the listener of that number, or its receive is over.
@@ -37,6 +49,7 @@ impl Datagrams {
                 }
             }
             self.buffers.give_back(id);
+            self.received += 1;
         }
         if cqueue::more(flags) {
             return;
@@ -47,10 +60,11 @@ impl Datagrams {
         port.datagrams_ended(at);
     }
 
-    /// Once a turn, behind its completions: offers buffers to the kernel again, and receives again
-    /// where it had run out of them.
-    pub(super) fn publish(&mut self, port: &mut RingPort) {
+    /// Behind the completions: offers buffers to the kernel again, and receives again where it had
+    /// run out of them. Returns whether more datagrams may wait that no completion will tell of.
+    pub(super) fn publish(&mut self, port: &mut RingPort) -> bool {
         self.buffers.publish();
         port.receive_datagrams_again();
+        std::mem::take(&mut self.received) >= RECEIVED_MAX
     }
 }
