@@ -82,6 +82,7 @@ fn mqttsn_6_13_who_does_not_answer_for_nretry_times_is_lost() {
     assert_eq!(is_dup, [false, true, true, true]);
     assert!(copies.iter().all(|copy| copy[3..5] == id.to_be_bytes()));
     // Its session has the message still.
+    client.forgotten();
     client.connect(&hello);
     client.expect_publish(&topic, "anybody?", 1);
     client.disconnect();
