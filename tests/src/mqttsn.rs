@@ -10,6 +10,7 @@ pub use message::{
 
 use crate::broker::Broker;
 use std::collections::{HashMap, VecDeque};
+use std::time::Duration;
 
 const ACCEPTED: u8 = 0;
 
@@ -387,6 +388,19 @@ impl SnClient {
     pub fn disconnect(mut self) {
         self.send(kind::DISCONNECT, &[]);
         self.expect(kind::DISCONNECT, &[]);
+    }
+
+    /// Waits until the broker does not know this address, after a connection that is over. What
+    /// crosses that news between two shards gets lost, as datagrams may.
+    #[track_caller]
+    pub fn forgotten(&mut self) {
+        let is_forgotten = |(): &()| {
+            self.send(kind::PINGREQ, &[]);
+            let answer = self.socket.receive_within(Duration::from_secs(1));
+            answer.is_some_and(|answer| answer == [2, kind::DISCONNECT])
+        };
+        let asked = std::iter::repeat_n((), 30).find(is_forgotten);
+        assert!(asked.is_some(), "it is still known");
     }
 
     /// Goes to sleep.

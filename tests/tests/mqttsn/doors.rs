@@ -16,7 +16,7 @@ fn a_message_of_each_protocol_reaches_the_subscribers_of_all() {
     let mut mqtt = watcher(&broker, TOPIC);
     let mut web = WebClient::open(&broker, "/every/door?text=1");
     let mut stomp = StompClient::open(&broker);
-    stomp.subscribe("1", "/every/door", "auto");
+    stomp.subscribe("1", TOPIC, "auto");
     let mut sensor = SnClient::open(&broker, "sensor");
     sensor.subscribe(SnTopic::Name("every/+"), 0);
     let connected = SnTopic::Id(sensor.register(TOPIC));
@@ -33,7 +33,7 @@ fn a_message_of_each_protocol_reaches_the_subscribers_of_all() {
             }
             "web" => web_sender.text(&says),
             "stomp" => {
-                let send = StompFrame::new("SEND").with("destination", "/every/door");
+                let send = StompFrame::new("SEND").with("destination", TOPIC);
                 stomp_sender.send(&send.body(&says));
             }
             "sensor" => sensor.publish(connected, &says, 1),

@@ -43,6 +43,7 @@ fn mqttsn_6_5_ids_are_each_clients_own_and_of_one_connection() {
     refused(&mut other);
     client.send(kind::DISCONNECT, &[]);
     client.expect(kind::DISCONNECT, &[]);
+    client.forgotten();
     client.connect(&hello);
     refused(&mut client);
     witness.expect_nothing();

@@ -27,12 +27,10 @@ fn mqttsn_6_11_the_will_of_a_client_that_vanishes_is_published() {
             retain,
             ..will
         });
-        let client = SnClient::hello(&broker, &hello);
+        let mut client = SnClient::hello(&broker, &hello);
         let wanted = QoS::try_from(qos.unsigned_abs()).expect("a QoS");
         witness.expect(&topic, "gone", wanted, false);
-        // Its address is nobody's now.
-        client.send(kind::PINGREQ, &[]);
-        assert_eq!(client.socket().receive(), [2, kind::DISCONNECT]);
+        client.forgotten();
     }
     watcher(&broker, &topic).expect(&topic, "gone", ONE, true);
 }
