@@ -39,8 +39,10 @@ fn tour() -> Vec<Block> {
     blocks.collect()
 }
 
-fn shell(line: &str, port: u16) -> Command {
+fn shell(line: &str, broker: &Broker) -> Command {
+    let (port, nats) = (broker.address().port(), broker.nats_address().port());
     let line = line
+        .replace("127.0.0.1 4222", &format!("127.0.0.1 {nats}"))
         .replace("ringbus sub", &format!("exec ringbus sub -p {port}"))
         .replace("ringbus pub", &format!("exec ringbus pub -p {port}"))
         .replace("mosquitto_pub", &format!("exec mosquitto_pub -p {port}"));
@@ -61,17 +63,16 @@ fn shell(line: &str, port: u16) -> Command {
 /// Runs the commands of a block; what they print. A command in the background subscribes: the next
 /// one starts when it has, which takes a reader of the page longer than the program.
 fn run(commands: &str, broker: &Broker) -> String {
-    let port = broker.address().port();
     let (mut printed, mut background) = (String::new(), Vec::new());
     for line in commands.lines() {
         if let Some(line) = line.strip_suffix(" &") {
             // One message more: the probe.
-            let mut command = shell(&line.replace("-C 2", "-C 3"), port);
+            let mut command = shell(&line.replace("-C 2", "-C 3"), broker);
             background.push(command.stdout(Stdio::piped()).spawn().expect("bash runs"));
             await_subscriber(broker);
             continue;
         }
-        let output = shell(line, port).output().expect("bash runs");
+        let output = shell(line, broker).output().expect("bash runs");
         let errors = String::from_utf8_lossy(&output.stderr);
         assert!(
             output.status.success(),
@@ -101,7 +102,7 @@ fn await_subscriber(broker: &Broker) {
 
 #[test]
 fn the_tour_of_the_readme_works() {
-    let broker = Broker::start();
+    let broker = Broker::start_nats(&[]);
     let blocks = tour();
     let mut compared = 0;
     for (number, block) in blocks.iter().enumerate() {
