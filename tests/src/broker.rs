@@ -83,6 +83,13 @@ impl Broker {
         Broker::launch(&listeners, flags, |_| {})
     }
 
+    /// With a listener of every protocol on a free port.
+    pub fn start_everything(flags: &[&str]) -> Broker {
+        let listeners =
+            ["mqtt", "ws", "nats", "mqttsn"].map(|scheme| format!("{scheme}://127.0.0.1:0"));
+        Broker::launch(&listeners.each_ref().map(String::as_str), flags, |_| {})
+    }
+
     /// As [`Broker::start_web_socket`], on the ports that another had.
     pub fn start_again(mqtt: SocketAddr, web_socket: SocketAddr, flags: &[&str]) -> Broker {
         let listeners = [format!("mqtt://{mqtt}"), format!("ws://{web_socket}")];

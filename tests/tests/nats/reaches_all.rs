@@ -4,6 +4,7 @@ use crate::fresh;
 use ringbus_protocols::mqtt::{QoS, Version};
 use ringbus_tests::broker::Broker;
 use ringbus_tests::client::Client;
+use ringbus_tests::mqttsn::{self, SnClient, SnTopic};
 use ringbus_tests::nats::NatsClient;
 use ringbus_tests::web::{StompClient, StompFrame, WebClient};
 
@@ -27,7 +28,11 @@ const PROTOCOLS: &[(&str, Join)] = &[
     }),
     ("STOMP over WebSocket", stomp),
     ("NATS", nats),
+    ("MQTT-SN", mqttsn),
 ];
+
+/// As much as a datagram takes.
+const LARGE_BYTES: usize = 60_000;
 
 #[test]
 fn one_message_reaches_all() {
@@ -37,7 +42,7 @@ fn one_message_reaches_all() {
         .rev()
         .copied()
         .cycle()
-        .take(100_000)
+        .take(LARGE_BYTES)
         .collect();
     let payloads = [
         every_byte,
@@ -46,7 +51,7 @@ fn one_message_reaches_all() {
         b"\r\nPING\r\n\0".to_vec(),
         large,
     ];
-    let broker = Broker::start_nats(&[]);
+    let broker = Broker::start_everything(&[]);
     // Several topics, as each has an owner among the shards.
     for _ in 0..4 {
         let topic = fresh("all");
@@ -148,6 +153,33 @@ impl Party for Nats {
     fn hear(&mut self) -> Vec<u8> {
         let message = self.client.expect_message();
         assert_eq!(message.subject, self.subject);
+        message.payload
+    }
+}
+
+struct MqttSn {
+    client: SnClient,
+    topic: String,
+    id: u16,
+}
+
+fn mqttsn(broker: &Broker, topic: &str) -> Box<dyn Party> {
+    let mut client = SnClient::open(broker, &format!("device of {topic}"));
+    let id = client.subscribe(SnTopic::Name(topic), 0);
+    let topic = topic.to_owned();
+    Box::new(MqttSn { client, topic, id })
+}
+
+impl Party for MqttSn {
+    fn publish(&mut self, payload: &[u8]) {
+        let id = self.id.to_be_bytes();
+        let datagram = mqttsn::publish(mqttsn::qos_flags(0), id, 0, payload);
+        self.client.send_bytes(&datagram);
+    }
+
+    fn hear(&mut self) -> Vec<u8> {
+        let message = self.client.message();
+        assert_eq!(message.topic, self.topic);
         message.payload
     }
 }
