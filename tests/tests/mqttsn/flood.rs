@@ -97,9 +97,9 @@ fn one_address_begins_to_connect_only_so_often() {
 }
 
 #[test]
-fn beyond_max_connections_a_connect_is_told_of_congestion() {
+fn beyond_the_most_clients_a_connect_is_told_of_congestion() {
     const CONGESTION: u8 = 1;
-    let broker = Broker::start_mqttsn(&["--max-connections", "8", "--shards", "1"]);
+    let broker = Broker::start_mqttsn(&["--mqttsn-max-clients", "8", "--shards", "1"]);
     let hello = |number: usize| {
         let socket = SnSocket::at(broker.mqttsn_address(), loopback(number));
         socket.send(&connect(4, 60, &fresh("crowd")));

@@ -43,7 +43,7 @@ fn client_id(node: u32) -> String {
 /// The broker with all of them asleep, and what each costs. Each is subscribed to what `filter`
 /// says, if it says anything.
 fn asleep(filter: impl Fn(u32) -> Option<String>) -> (Broker, SnSocket, u64) {
-    let broker = Broker::start_mqttsn(&["--shards", "1", "--max-connections", "200000"]);
+    let broker = Broker::start_mqttsn(&["--shards", "1"]);
     let forwarder = SnSocket::new(&broker);
     // The driver has touched all its buffers before the measurement begins.
     let stranger = |_| message(kind::PINGREQ, &[]);
