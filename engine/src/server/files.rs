@@ -24,23 +24,9 @@ pub struct FilesError {
 /// the process may have.
 pub(super) fn raise(config: &Config) -> Result<usize, FilesError> {
     let udp = config.listeners.iter().filter(|listener| listener.is_udp());
-    let udp = udp.count();
-    let of_shard = SHARD_RESERVE + UDP_RESERVE * udp;
+    let of_shard = SHARD_RESERVE + UDP_RESERVE * udp.count();
     let of_shards = of_shard * usize::from(config.shards);
-    let allowed = allow(config.max_connections, of_shards, raise_limit());
-    if udp > 0 {
-        allow_without_files(allowed)
-    } else {
-        allowed
-    }
-}
-
-/// Clients that come by UDP have no file; others wait at the door while there is none for them.
-fn allow_without_files(allowed: Result<usize, FilesError>) -> Result<usize, FilesError> {
-    allowed.or_else(|error| {
-        tracing::warn!("{error}; only clients of MQTT-SN can be more");
-        Ok(error.connections)
-    })
+    allow(config.max_connections, of_shards, raise_limit())
 }
 
 fn allow(asked: Option<usize>, of_shards: usize, limit: usize) -> Result<usize, FilesError> {
@@ -122,13 +108,6 @@ mod tests {
             text.contains("20095 open files and the limit is 20000"),
             "{text}"
         );
-    }
-
-    #[test]
-    fn clients_by_udp_need_no_files() {
-        let too_many = allow(Some(100_000), 16, 20_000);
-        assert_eq!(allow_without_files(too_many), Ok(100_000));
-        assert_eq!(allow_without_files(Ok(500)), Ok(500));
     }
 
     #[test]
