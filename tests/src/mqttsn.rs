@@ -418,7 +418,7 @@ impl SnClient {
         loop {
             match self.receive() {
                 message if message.kind == kind::PINGRESP => return messages,
-                message => messages.extend(self.take(message)),
+                message => messages.extend(self.take(&message)),
             }
         }
     }
@@ -428,7 +428,7 @@ impl SnClient {
     pub fn message(&mut self) -> SnPublish {
         loop {
             let message = self.receive();
-            if let Some(publish) = self.take(message) {
+            if let Some(publish) = self.take(&message) {
                 return publish;
             }
         }
@@ -465,14 +465,14 @@ impl SnClient {
 
     /// Answers what the broker asks.
     #[track_caller]
-    fn take(&mut self, message: SnMessage) -> Option<SnPublish> {
+    fn take(&mut self, message: &SnMessage) -> Option<SnPublish> {
         match message.kind {
             kind::REGISTER => {
-                self.accept_register(&message);
+                self.accept_register(message);
                 None
             }
             kind::PUBLISH => {
-                let publish = self.decode_publish(&message);
+                let publish = self.decode_publish(message);
                 self.acknowledge(&publish);
                 Some(publish)
             }
