@@ -236,7 +236,8 @@ impl Outgoing {
     }
 
     /// Appends the packets of a run.
-    #[inline]
+    // Forced: once for each subscriber.
+    #[inline(always)]
     pub(super) fn append_packets(&mut self, conn: &mut Connection, packets: &[u8]) {
         let out = self.open_for_publish(conn);
         append(out, packets);
@@ -249,6 +250,21 @@ impl Outgoing {
         self.mark_dirty(conn);
         append(&mut conn.output.bytes, frames);
         self.publish_bytes += frames.len() as u64;
+    }
+
+    /// Appends lines to those of a NATS client. By itself, so that the way of MQTT stays short.
+    #[inline(never)]
+    pub(super) fn append_lines(&mut self, conn: &mut Connection, lines: &[u8]) {
+        self.mark_dirty(conn);
+        append(&mut conn.output.bytes, lines);
+        self.publish_bytes += lines.len() as u64;
+    }
+
+    /// A NATS client's buffer, to append lines to.
+    #[inline(never)]
+    pub(super) fn open_for_lines<'a>(&mut self, conn: &'a mut Connection) -> &'a mut Vec<u8> {
+        self.mark_dirty(conn);
+        &mut conn.output.bytes
     }
 
     /// Appends a payload by reference.

@@ -177,7 +177,8 @@ impl Shard {
 
     /// Appends a run to what the subscriber is sent. False if it gets other bytes, or if not all of
     /// them may fit.
-    #[inline]
+    // Forced: it is called in two places, and in one of them once for each subscriber.
+    #[inline(always)]
     fn append_run(
         &mut self,
         packets: Packets<'_>,

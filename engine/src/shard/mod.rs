@@ -324,20 +324,20 @@ impl Shard {
     }
 
     /// A connection that has new output; each once.
+    #[inline]
     pub fn take_dirty(&mut self) -> Option<ConnId> {
-        loop {
-            let id = self.outgoing.next_dirty()?;
-            if self.connections.get(id).is_none_or(|conn| !conn.is_sn()) {
-                return Some(id);
-            }
-            self.send_as_datagrams(id);
-        }
+        self.outgoing.next_dirty()
     }
 
-    /// What a connection has to send, unless an output of it is in flight.
+    /// What a connection has to send, unless an output of it is in flight. One without a socket has
+    /// its datagrams among [`Shard::datagrams`].
     #[inline]
-    pub fn take_output(&mut self, conn: ConnId) -> Option<Output> {
-        let conn = self.connections.get_mut(conn)?;
+    pub fn take_output(&mut self, id: ConnId) -> Option<Output> {
+        let conn = self.connections.get_mut(id)?;
+        if conn.is_sn() {
+            self.send_as_datagrams(id);
+            return None;
+        }
         self.outgoing.take(conn)
     }
 

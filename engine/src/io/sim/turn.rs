@@ -263,10 +263,11 @@ impl Sim {
 
     fn start_sends(&mut self, at: usize) {
         while let Some(conn) = self.seats[at].shard.take_dirty() {
+            let output = self.seats[at].shard.take_output(conn);
             let Some(socket) = self.socket_of(at, conn) else {
                 continue;
             };
-            if let Some(output) = self.seats[at].shard.take_output(conn) {
+            if let Some(output) = output {
                 assert!(
                     self.links[index(socket)].sending.is_none(),
                     "one output at a time"

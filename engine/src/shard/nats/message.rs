@@ -35,7 +35,7 @@ pub(in crate::shard) fn put_messages(
     let head = Head::of(message, grant.retain, nats.options.headers);
     for &identifier in grant.subscription_identifiers {
         nats.subscriptions.count(identifier, 1, |sid, _, is_last| {
-            let out = outgoing.open_for_publish(conn);
+            let out = outgoing.open_for_lines(conn);
             let before = out.len();
             head.put(out, sid, message.payload.len());
             let written = out.len() - before;
@@ -43,10 +43,10 @@ pub(in crate::shard) fn put_messages(
             match shared {
                 Some(payload) => outgoing.splice(conn, payload.clone()),
                 None => outgoing
-                    .open_for_publish(conn)
+                    .open_for_lines(conn)
                     .extend_from_slice(message.payload),
             }
-            outgoing.open_for_publish(conn).extend_from_slice(b"\r\n");
+            outgoing.open_for_lines(conn).extend_from_slice(b"\r\n");
             if is_last {
                 in_common.exhausted.push((conn.id, sid.into()));
             }

@@ -206,6 +206,6 @@ pub(super) fn append_lines(
         return false;
     }
     nats.subscriptions.count_only(identifier, source.count());
-    outgoing.append_packets(conn, bytes);
+    outgoing.append_lines(conn, bytes);
     true
 }

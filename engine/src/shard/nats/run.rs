@@ -12,7 +12,7 @@ use crate::shard::run::Packets;
 use super::LastSubject;
 
 /// Appends a run of packets to a NATS client. False if it has to go one by one.
-#[inline]
+#[inline(never)]
 pub(in crate::shard) fn append_run(
     outgoing: &mut Outgoing,
     conn: &mut Connection,
