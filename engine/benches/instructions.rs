@@ -50,6 +50,10 @@ const SCENARIOS: &[Scenario] = &[
     ("shard-ws-16-publishes-to-1", |rounds| {
         publish_over_websocket(16, rounds)
     }),
+    ("shard-16-by-nats-to-1", |rounds| publish_by_nats(1, rounds)),
+    ("shard-16-by-nats-to-100", |rounds| {
+        publish_by_nats(100, rounds)
+    }),
     ("shard-topic-socket-to-1", |rounds| {
         publish_to_topic_sockets(1, 1, rounds)
     }),
@@ -209,6 +213,28 @@ fn publish_over_websocket(per_turn: usize, rounds: usize) {
 }
 
 /// Sockets of one topic: each message is a frame.
+/// A round is 16 messages of one NATS client to others.
+fn publish_by_nats(subscribers: usize, rounds: usize) {
+    let mut broker = OneShard::new();
+    let subject = TOPIC.replace('/', ".");
+    for _ in 0..subscribers {
+        let conn = broker.connect_by_nats();
+        let subscribe = format!("SUB {subject} 1\r\nPING\r\n");
+        assert_eq!(broker.turn(conn, subscribe.as_bytes()), 6, "a PONG");
+    }
+    let publisher = broker.connect_by_nats();
+    let mut ops = Vec::new();
+    for _ in 0..16 {
+        ops.extend_from_slice(format!("PUB {subject} {}\r\n", PAYLOAD.len()).as_bytes());
+        ops.extend_from_slice(&PAYLOAD);
+        ops.extend_from_slice(b"\r\n");
+    }
+    let expected = subscribers * (ops.len() + 16 * "1 ".len());
+    for _ in 0..rounds {
+        assert_eq!(broker.turn(publisher, &ops), expected);
+    }
+}
+
 fn publish_to_topic_sockets(subscribers: usize, per_turn: usize, rounds: usize) {
     let mut shard = OneShard::new();
     let target = format!("/{TOPIC}");

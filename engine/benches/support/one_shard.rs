@@ -98,6 +98,14 @@ impl OneShard {
         conn
     }
 
+    /// A NATS client past its CONNECT.
+    pub fn connect_by_nats(&mut self) -> ConnId {
+        let conn = self.accept(Scheme::Nats);
+        let connect = b"CONNECT {\"verbose\":false}\r\nPING\r\n";
+        assert!(self.turn(conn, connect) > 0, "a PONG");
+        conn
+    }
+
     fn accept(&mut self, scheme: Scheme) -> ConnId {
         self.sockets += 1;
         self.shard.begin_turn(self.now);

@@ -34,10 +34,10 @@ impl Piece {
     #[inline]
     pub(super) fn find(bytes: &[u8], at: usize, length: usize, payload_len: usize) -> Self {
         let line_len = length - payload_len - 2;
-        let line = &bytes[at..at + line_len];
+        let line = Line::of(&bytes[at..], line_len);
         let (mut end, mut count) = (at + length, 1);
         while let Some(next) = bytes.get(end..end + length)
-            && next.starts_with(line)
+            && line.starts(&bytes[end..])
             && next.ends_with(b"\r\n")
             && end - at < RUN_BYTES_MAX
         {
@@ -61,12 +61,90 @@ impl Piece {
         self.count * self.op_len()
     }
 
+    /// Appends the payloads, each behind the head that `out` has from `head` on.
+    fn put(self, bytes: &[u8], head: usize, out: &mut Vec<u8>) {
+        let head = head..out.len();
+        for (number, end) in self.ends(bytes).enumerate() {
+            if number > 0 {
+                out.extend_from_within(head.clone());
+            }
+            out.extend_from_slice(end);
+        }
+    }
+
+    /// The same for short ones: whole blocks are copied, which takes no call, and what is too much of
+    /// one is where the next begins.
+    fn put_blocks<const BLOCK: usize>(self, bytes: &[u8], head: usize, out: &mut Vec<u8>) {
+        let (head_len, end_len) = (out.len() - head, self.payload_len + 2);
+        let mut block = [0; BLOCK];
+        block[..head_len].copy_from_slice(&out[head..]);
+        let whole = head + self.count * (head_len + end_len);
+        out.resize(whole + BLOCK, 0);
+        let mut at = head;
+        for number in 0..self.count {
+            out[at..at + BLOCK].copy_from_slice(&block);
+            at += head_len;
+            let from = self.at + number * self.op_len() + self.line_len;
+            match bytes.get(from..from + BLOCK) {
+                Some(end) => out[at..at + BLOCK].copy_from_slice(end),
+                None => out[at..at + end_len].copy_from_slice(&bytes[from..from + end_len]),
+            }
+            at += end_len;
+        }
+        out.truncate(whole);
+    }
+
     /// The payloads, each with the CR LF behind it.
     #[inline]
     fn ends(self, bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
         let ops = bytes[self.at..self.at + self.len()].chunks_exact(self.op_len());
         ops.map(move |op| &op[self.line_len..])
     }
+}
+
+/// What ops are to start with. Most lines are short and are compared as two numbers, not by a call.
+#[derive(Clone, Copy)]
+struct Line<'a> {
+    bytes: &'a [u8],
+    /// If it is short, and as much follows: the numbers, and which bits of them count.
+    words: Option<([u128; 2], [u128; 2])>,
+}
+
+/// Bytes of two numbers.
+const SHORT: usize = 32;
+
+impl<'a> Line<'a> {
+    /// The line of that length that `bytes` start with.
+    fn of(bytes: &'a [u8], length: usize) -> Self {
+        let short = bytes.first_chunk().filter(|_| length <= SHORT);
+        let words = short.map(|start| {
+            let mut mask = [0; SHORT];
+            mask[..length].fill(0xFF);
+            let (start, mask) = (halves(start), halves(&mask));
+            ([start[0] & mask[0], start[1] & mask[1]], mask)
+        });
+        let bytes = &bytes[..length];
+        Self { bytes, words }
+    }
+
+    #[inline]
+    fn starts(self, bytes: &[u8]) -> bool {
+        match (self.words, bytes.first_chunk()) {
+            (Some((words, mask)), Some(start)) => {
+                let start = halves(start);
+                [start[0] & mask[0], start[1] & mask[1]] == words
+            }
+            _ => bytes.starts_with(self.bytes),
+        }
+    }
+}
+
+#[inline]
+fn halves(bytes: &[u8; SHORT]) -> [u128; 2] {
+    let [low, high] = *bytes.as_chunks::<16>().0 else {
+        unreachable!("32 bytes are two halves")
+    };
+    [u128::from_le_bytes(low), u128::from_le_bytes(high)]
 }
 
 impl Pieces {
@@ -106,14 +184,14 @@ impl Pieces {
     }
 
     fn put_lines(&self, bytes: &[u8], subject: &[u8], sid: &[u8], out: &mut Vec<u8>) {
-        let mut head = Vec::with_capacity(subject.len() + sid.len() + 32);
         out.reserve(self.bytes + self.count * (sid.len() + 2));
         for piece in &self.list {
-            head.clear();
-            writer::put_msg_head(&mut head, subject, sid, None, None, piece.payload_len);
-            for end in piece.ends(bytes) {
-                out.extend_from_slice(&head);
-                out.extend_from_slice(end);
+            let head = out.len();
+            writer::put_msg_head(out, subject, sid, None, None, piece.payload_len);
+            match (out.len() - head).max(piece.payload_len + 2) {
+                0..=32 => piece.put_blocks::<32>(bytes, head, out),
+                33..=96 => piece.put_blocks::<96>(bytes, head, out),
+                _ => piece.put(bytes, head, out),
             }
         }
     }
@@ -208,4 +286,50 @@ pub(super) fn append_lines(
     nats.subscriptions.count_only(identifier, source.count());
     outgoing.append_lines(conn, bytes);
     true
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Piece, Pieces};
+
+    /// Ops of all small sizes, in one piece as in many, become the same lines.
+    #[test]
+    fn lines_are_made_alike_of_all_sizes() {
+        for subject in ["s".to_owned(), "s".repeat(20), "s".repeat(70)] {
+            for payload_len in (0..80).chain([500]) {
+                for count in [1, 2, 5] {
+                    let payload = |number: usize| number.to_string().repeat(payload_len);
+                    let op =
+                        |number| format!("PUB {subject} {payload_len}\r\n{}\r\n", payload(number));
+                    let ops: String = (0..count).map(op).collect();
+                    // Another one, that differs in its last digit, and one that is not whole.
+                    let bytes = format!("{ops}PUB {subject} {}\r\n", payload_len + 1);
+                    let (bytes, length) = (bytes.as_bytes(), ops.len() / count);
+                    let mut pieces = Pieces::default();
+                    pieces.push(Piece::find(bytes, 0, length, payload_len));
+                    assert_eq!((pieces.count, pieces.len()), (count, ops.len()));
+                    let mut lines = b"before".to_vec();
+                    pieces.put_lines(bytes, subject.as_bytes(), b"7", &mut lines);
+                    let line = |number| {
+                        format!("MSG {subject} 7 {payload_len}\r\n{}\r\n", payload(number))
+                    };
+                    let expected: String = (0..count).map(line).collect();
+                    assert_eq!(lines, format!("before{expected}").as_bytes());
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_line_that_differs_anywhere_ends_a_piece() {
+        let op = b"PUB some.subject.x 3\r\nabc\r\n";
+        for at in 0..op.len() {
+            let mut other = op.to_vec();
+            other[at] ^= 1;
+            let bytes = [&op[..], &other, &op[..]].concat();
+            let piece = Piece::find(&bytes, 0, op.len(), 3);
+            let is_payload = (22..25).contains(&at);
+            assert_eq!(piece.count, if is_payload { 3 } else { 1 }, "{at}");
+        }
+    }
 }
