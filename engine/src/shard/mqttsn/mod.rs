@@ -146,6 +146,8 @@ impl Shard {
         let node = forwarded.map(|forwarded| Box::new(forwarded.node_id.into()));
         let sender = SnAddress::new(listener, from, node);
         match self.sn.places.get(&sender) {
+            // Whoever searches is answered, known or not.
+            _ if matches!(packet, Packet::SearchGw { .. }) => self.on_stranger(&sender, &packet),
             Some(&Place::Here(id)) => self.on_client_packet(id, &packet, message),
             Some(&Place::There { home, tag }) => self.mail_datagram(home, tag, message),
             None => self.on_stranger(&sender, &packet),

@@ -292,6 +292,23 @@ fn clients_behind_a_forwarder_are_told_apart() {
 }
 
 #[test]
+fn a_client_may_search_for_the_gateway_that_it_has() {
+    on_shards(|net, first| {
+        let from = address(1);
+        net.connected(first, from, "searcher");
+        net.datagram(first, from, &Packet::SearchGw { radius: 0 });
+        let (gateway_id, address) = (1, &[][..]);
+        net.expect(
+            from,
+            &[Packet::GwInfo {
+                gateway_id,
+                address,
+            }],
+        );
+    });
+}
+
+#[test]
 fn strangers_get_answers_no_longer_than_their_questions() {
     on_shards(|net, first| {
         let from = address(1);
