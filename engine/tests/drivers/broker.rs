@@ -71,17 +71,17 @@ impl Broker {
             }
             banner.push(line.trim_end().to_owned());
         }
-        let address = banner
-            .iter()
-            .find_map(|line| line.strip_prefix("listening on mqtt://"));
-        let urls = address.expect("a listener");
-        let first = urls.split(' ').next().unwrap_or(urls);
-        let address = first.parse().expect("an address");
+        let address = listener_in(&banner, "mqtt");
         Self {
             child,
             address,
             banner,
         }
+    }
+
+    /// Where it listens by that scheme.
+    pub(crate) fn listener(&self, scheme: &str) -> SocketAddr {
+        listener_in(&self.banner, scheme)
     }
 
     pub(crate) fn stream(&self) -> TcpStream {
@@ -154,4 +154,14 @@ impl Drop for Broker {
             self.child.wait().expect("killed");
         }
     }
+}
+
+/// The first URL with that scheme in the banner's line of listeners.
+fn listener_in(banner: &[String], scheme: &str) -> SocketAddr {
+    let mut lines = banner.iter();
+    let urls = lines.find_map(|line| line.strip_prefix("listening on "));
+    let mut urls = urls.expect("it says where it listens").split(' ');
+    let address = urls.find_map(|url| url.strip_prefix(scheme)?.strip_prefix("://"));
+    let address = address.expect("a listener of that scheme");
+    address.parse().expect("an address")
 }

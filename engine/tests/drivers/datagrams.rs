@@ -135,12 +135,9 @@ fn a_flood_is_served_in_turns_and_then_the_broker_sleeps() {
 }
 
 fn sender(broker: &Broker) -> UdpSocket {
-    let address = broker
-        .banner
-        .iter()
-        .find_map(|line| line.strip_prefix("listening on mqttsn://"));
     let socket = UdpSocket::bind("127.0.0.1:0").expect("a free port");
-    socket.connect(address.expect("a listener")).expect("UDP");
+    let address = broker.listener("mqttsn");
+    socket.connect(address).expect("UDP");
     socket.set_read_timeout(Some(PATIENCE)).expect("UDP");
     socket
 }
