@@ -35,15 +35,10 @@ impl Piece {
     pub(super) fn find(bytes: &[u8], at: usize, length: usize, payload_len: usize) -> Self {
         let line_len = length - payload_len - 2;
         let line = Line::of(&bytes[at..], line_len);
-        let (mut end, mut count) = (at + length, 1);
-        while let Some(next) = bytes.get(end..end + length)
-            && line.starts(&bytes[end..])
-            && next.ends_with(b"\r\n")
-            && end - at < RUN_BYTES_MAX
-        {
-            end += length;
-            count += 1;
-        }
+        let end = bytes.len().min(at + RUN_BYTES_MAX);
+        let others = bytes.get(at + length..end).unwrap_or_default();
+        let is_like_it = |op: &&[u8]| op.ends_with(b"\r\n") && line.starts(op);
+        let count = 1 + others.chunks_exact(length).take_while(is_like_it).count();
         Self {
             at,
             count,
@@ -80,16 +75,16 @@ impl Piece {
         block[..head_len].copy_from_slice(&out[head..]);
         let whole = head + self.count * (head_len + end_len);
         out.resize(whole + BLOCK, 0);
-        let mut at = head;
-        for number in 0..self.count {
+        let (mut at, mut from) = (head, self.at + self.line_len);
+        for _ in 0..self.count {
             out[at..at + BLOCK].copy_from_slice(&block);
             at += head_len;
-            let from = self.at + number * self.op_len() + self.line_len;
             match bytes.get(from..from + BLOCK) {
                 Some(end) => out[at..at + BLOCK].copy_from_slice(end),
                 None => out[at..at + end_len].copy_from_slice(&bytes[from..from + end_len]),
             }
             at += end_len;
+            from += self.op_len();
         }
         out.truncate(whole);
     }
@@ -190,7 +185,7 @@ impl Pieces {
             writer::put_msg_head(out, subject, sid, None, None, piece.payload_len);
             match (out.len() - head).max(piece.payload_len + 2) {
                 0..=32 => piece.put_blocks::<32>(bytes, head, out),
-                33..=96 => piece.put_blocks::<96>(bytes, head, out),
+                33..=64 => piece.put_blocks::<64>(bytes, head, out),
                 _ => piece.put(bytes, head, out),
             }
         }
