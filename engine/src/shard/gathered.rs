@@ -4,6 +4,7 @@
 use ringbus_protocols::wire;
 
 use super::connection::AckKind;
+use super::message::AckTo;
 use super::run::{PUBLISH, Packets, Run};
 use super::topics::Topic;
 use super::{Rate, Shard};
@@ -61,6 +62,12 @@ impl Gathered {
         self.count == 0
     }
 
+    /// Bytes of the packets.
+    #[inline]
+    pub(super) fn len(&self) -> usize {
+        self.packets.len()
+    }
+
     /// Whether it is to be published before more is added.
     #[inline]
     pub(super) fn is_full(&self) -> bool {
@@ -87,20 +94,31 @@ impl Shard {
         let conn = self.connections.get_mut(id)?;
         let session = self.sessions.get(conn.session?)?;
         let run = gathered.run(session.publisher);
-        self.counters.received += u64::from(gathered.count);
-        self.counters.in_runs += u64::from(gathered.count);
-        self.counters.publish_bytes_received += gathered.packets.len() as u64;
+        // What says that all before it was routed waits for this.
+        let is_far = topic.owner != self.id;
+        let ack = is_far.then(|| conn.await_owner(AckKind::Silent));
+        self.publish_run(&run, topic, ack)
+    }
+
+    /// Publishes a run, whoever it is from; returns as [`Shard::publish_run_of`] does.
+    pub(super) fn publish_run(
+        &mut self,
+        run: &Run<'_>,
+        topic: &Topic<'_>,
+        ack: Option<AckTo>,
+    ) -> Option<Key> {
+        let count = u64::from(run.packets.count);
+        self.counters.received += count;
+        self.counters.in_runs += count;
+        self.counters.publish_bytes_received += run.packets.bytes.len() as u64;
         if topic.owner != self.id {
-            // What says that all before it was routed waits for this.
-            let ack = conn.await_owner(AckKind::Silent);
-            self.outboxes
-                .publish_run(topic.owner, &run, topic.hash, Some(ack));
+            self.outboxes.publish_run(topic.owner, run, topic.hash, ack);
             return None;
         }
         if let Some(only) = topic.only_filter {
-            self.deliver_run(&run, &[only]);
+            self.deliver_run(run, &[only]);
             return None;
         }
-        self.route_run(&run, topic.hash, None)
+        self.route_run(run, topic.hash, None)
     }
 }

@@ -6,14 +6,14 @@
 use ringbus_protocols::mqtt::QoS;
 use ringbus_protocols::mqttsn::TopicRef;
 use ringbus_protocols::topic::{TopicFilter, TopicName};
-use ringbus_protocols::wire;
 
 use crate::base::limits::SHARED_PAYLOAD_BYTES_MIN;
 use crate::base::{Key, Nanos, ShardId};
 use crate::pubsub::{Message, PublisherId};
 use crate::shard::Shard;
+use crate::shard::gathered::Gathered;
 use crate::shard::route::Carried;
-use crate::shard::run::{PUBLISH, Packets, Run};
+use crate::shard::run::Run;
 use crate::shard::sys::is_brokers_own;
 use crate::shard::topics::Topic;
 
@@ -43,16 +43,12 @@ struct OpenTopic {
     name: Option<Name>,
     /// What follows from the name; `None` if nobody may publish there.
     target: Option<Target>,
-    /// Messages as packets of MQTT 3.1.1.
-    packets: Vec<u8>,
-    count: u32,
-    longest: usize,
+    messages: Gathered,
 }
 
 #[derive(Debug)]
 struct Target {
-    /// With its length before, as packets carry it.
-    head: Vec<u8>,
+    name: String,
     hash: u64,
     owner: ShardId,
     /// The one local filter that matched the last run, and in which epoch of the partition.
@@ -69,18 +65,14 @@ impl Default for OpenTopics {
 }
 
 impl Target {
-    fn topic(&self) -> &str {
-        std::str::from_utf8(&self.head[2..]).expect("it is a topic name")
-    }
-
-    fn push(&self, payload: &[u8], packets: &mut Vec<u8>) -> usize {
-        let start = packets.len();
-        packets.push(PUBLISH);
-        let body_len = u32::try_from(self.head.len() + payload.len()).expect("a small payload");
-        wire::put_varint(packets, body_len);
-        packets.extend_from_slice(&self.head);
-        packets.extend_from_slice(payload);
-        packets.len() - start
+    fn topic(&self, epoch: u64) -> Topic<'_> {
+        let known = self.only_filter.filter(|&(_, then)| then == epoch);
+        Topic {
+            name: &self.name,
+            hash: self.hash,
+            owner: self.owner,
+            only_filter: known.map(|(filter, _)| filter),
+        }
     }
 }
 
@@ -122,15 +114,14 @@ impl Shard {
             self.publish_gathered_at(at);
             return self.publish_alone(at, retain, payload);
         }
-        if slot.count == 0 {
+        if slot.messages.is_empty() {
             self.sn
                 .open
                 .gathered
                 .push(u8::try_from(at).expect("below 256"));
         }
-        slot.longest = slot.longest.max(target.push(payload, &mut slot.packets));
-        slot.count += 1;
-        if slot.packets.len() >= RUN_BYTES_MAX {
+        slot.messages.push(&target.name, payload);
+        if slot.messages.len() >= RUN_BYTES_MAX {
             self.publish_gathered_at(at);
         }
     }
@@ -161,11 +152,11 @@ impl Shard {
         let text = text.filter(|text| self.is_open(text, name.listener));
         let target = text.map(|text| {
             let topic = self.topic(text);
-            let mut head = old.map(|old| old.head).unwrap_or_default();
-            head.clear();
-            wire::put_str(&mut head, text);
+            let mut name = old.map(|old| old.name).unwrap_or_default();
+            name.clear();
+            name.push_str(text);
             Target {
-                head,
+                name,
                 hash: topic.hash,
                 owner: topic.owner,
                 only_filter: None,
@@ -193,49 +184,27 @@ impl Shard {
 
     fn publish_gathered_at(&mut self, at: usize) {
         let slot = &mut self.sn.open.slots[at];
-        if slot.count == 0 {
+        if slot.messages.is_empty() {
             return;
         }
-        let count = std::mem::take(&mut slot.count);
-        let longest = std::mem::take(&mut slot.longest);
-        let mut packets = std::mem::take(&mut slot.packets);
-        let run = Run {
-            packets: Packets {
-                bytes: &packets,
-                count,
-                longest: u32::try_from(longest).expect("small payloads only"),
-                is_v5: false,
-            },
-            publisher: PublisherId::default(),
-        };
-        self.publish_open_run(at, &run);
-        packets.clear();
-        self.sn.open.slots[at].packets = packets;
+        // Out of the slot while others are written to.
+        let mut messages = std::mem::take(&mut slot.messages);
+        if let Some(mut target) = slot.target.take() {
+            self.publish_open_run(&messages.run(PublisherId::default()), &mut target);
+            self.sn.open.slots[at].target = Some(target);
+        }
+        messages.clear();
+        self.sn.open.slots[at].messages = messages;
     }
 
-    fn publish_open_run(&mut self, at: usize, run: &Run<'_>) {
-        let count = u64::from(run.packets.count);
-        let Some(target) = &self.sn.open.slots[at].target else {
-            return;
-        };
-        let (hash, owner) = (target.hash, target.owner);
-        let epoch = self.partition.epoch;
-        let known = target.only_filter.filter(|&(_, then)| then == epoch);
-        if self.publish_blocker(owner).is_some() {
+    fn publish_open_run(&mut self, run: &Run<'_>, target: &mut Target) {
+        if self.publish_blocker(target.owner).is_some() {
             // Who sends datagrams cannot be held back.
-            self.counters.datagrams_dropped += count;
+            self.counters.datagrams_dropped += u64::from(run.packets.count);
             return;
         }
-        self.counters.received += count;
-        self.counters.in_runs += count;
-        self.counters.publish_bytes_received += run.packets.bytes.len() as u64;
-        if owner != self.id {
-            self.outboxes.publish_run(owner, run, hash, None);
-        } else if let Some((only, _)) = known {
-            self.deliver_run(run, &[only]);
-        } else if let Some(only) = self.route_run(run, hash, None)
-            && let Some(target) = &mut self.sn.open.slots[at].target
-        {
+        let epoch = self.partition.epoch;
+        if let Some(only) = self.publish_run(run, &target.topic(epoch), None) {
             target.only_filter = Some((only, epoch));
         }
     }
@@ -246,7 +215,7 @@ impl Shard {
             return;
         };
         let message = Message {
-            topic: target.topic(),
+            topic: &target.name,
             payload,
             properties: &[],
             qos: QoS::AtMostOnce,
@@ -259,12 +228,7 @@ impl Shard {
         } else {
             self.counters.received += 1;
             self.counters.publish_bytes_received += payload.len() as u64;
-            let topic = Topic {
-                name: message.topic,
-                hash: target.hash,
-                owner: target.owner,
-                only_filter: None,
-            };
+            let topic = target.topic(self.partition.epoch);
             if target.owner == self.id {
                 self.route(&mut Carried::on_topic(message, &topic, None));
             } else {
