@@ -13,7 +13,7 @@ use crate::base::{ConnId, Key};
 use crate::pubsub::PublisherId;
 
 /// A run grows no further than this.
-const RUN_BYTES_MAX: usize = 64 << 10;
+pub(super) const RUN_BYTES_MAX: usize = 64 << 10;
 
 /// Messages of the connection that is being read, as packets of MQTT 3.1.1.
 #[derive(Debug, Default)]

@@ -8,6 +8,7 @@ mod headers;
 mod info;
 mod message;
 mod ops;
+mod piece;
 mod pieces;
 mod publish;
 mod run;
@@ -41,7 +42,8 @@ pub(super) struct Nats {
     /// Where to say what became of messages that are on their way, oldest first.
     replies: VecDeque<Box<[u8]>>,
     alive: Alive,
-    last: LastSubject,
+    /// `None` before the first PUB, and while its messages are delivered.
+    last: Option<Box<LastSubject>>,
     /// The client has ended its side.
     has_ended: bool,
 }
@@ -62,8 +64,11 @@ struct Options {
 /// The subject that a connection published to last, and what follows from it.
 #[derive(Debug, Default)]
 struct LastSubject {
-    /// Empty before the first one.
     subject: Vec<u8>,
+    /// The line of the last op that was gathered, else empty: the next is mostly like it.
+    line: Vec<u8>,
+    /// The payload of that op.
+    payload_len: usize,
     topic: String,
     hash: u64,
     owner: ShardId,
@@ -101,7 +106,7 @@ impl Nats {
             subscriptions: Subscriptions::default(),
             replies: VecDeque::new(),
             alive: Alive::default(),
-            last: LastSubject::default(),
+            last: None,
             has_ended: false,
         }
     }

@@ -41,25 +41,17 @@ impl Shard {
         };
         let mut at = 0;
         while at < bytes.len() {
-            let handled = match parse(&bytes[at..], &limits) {
-                Ok(Parsed::Incomplete { .. }) => break,
-                Ok(Parsed::Op { op, length }) => {
-                    let (handled, length) = match &op {
-                        Op::Pub(publish) => self.on_pub(id, publish, (bytes, at, length)),
-                        other => {
-                            self.flush_pieces(id, bytes);
-                            (self.on_other_op(id, other), length)
-                        }
-                    };
-                    if handled == Ok(Flow::Continue) {
-                        at += length;
-                    }
-                    handled
+            let (handled, length) = if let Some(piece) = self.find_alike(id, bytes, at) {
+                (self.gather_ops(id, bytes, piece), piece.len())
+            } else {
+                match parse(&bytes[at..], &limits) {
+                    Ok(Parsed::Incomplete { .. }) => break,
+                    Ok(Parsed::Op { op, length }) => self.on_op(id, &op, (bytes, at, length)),
+                    Err(violation) => (Err(violation.into()), 0),
                 }
-                Err(violation) => Err(violation.into()),
             };
             match handled {
-                Ok(Flow::Continue) => {}
+                Ok(Flow::Continue) => at += length,
                 Ok(Flow::Pause(blocker)) => {
                     self.pause(id, blocker);
                     break;
@@ -74,6 +66,21 @@ impl Shard {
         }
         self.flush_pieces(id, bytes);
         at
+    }
+
+    /// Returns how many bytes were taken, too.
+    #[inline]
+    fn on_op(
+        &mut self,
+        id: ConnId,
+        op: &Op<'_>,
+        (bytes, at, length): (&[u8], usize, usize),
+    ) -> (Handled, usize) {
+        if let Op::Pub(publish) = op {
+            return self.on_pub(id, publish, (bytes, at, length));
+        }
+        self.flush_pieces(id, bytes);
+        (self.on_other_op(id, op), length)
     }
 
     fn on_other_op(&mut self, id: ConnId, op: &Op<'_>) -> Handled {
@@ -108,6 +115,7 @@ impl Shard {
             headers: asked.headers,
             no_responders: asked.no_responders && asked.headers,
         };
+        nats.last = None;
         self.confirm(id);
         Ok(Flow::Continue)
     }

@@ -4,22 +4,10 @@
 use ringbus_protocols::nats::subject::put_subject;
 use ringbus_protocols::nats::writer;
 
+use super::piece::Piece;
 use crate::shard::connection::{Connection, Outgoing};
-use crate::shard::gathered::Gathered;
+use crate::shard::gathered::{Gathered, RUN_BYTES_MAX};
 use crate::shard::run::Packets;
-
-/// A run grows no further than this.
-const RUN_BYTES_MAX: usize = 64 << 10;
-
-/// Consecutive PUBs with one and the same line.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Piece {
-    /// Where the first one starts.
-    at: usize,
-    count: usize,
-    line_len: usize,
-    payload_len: usize,
-}
 
 /// Consecutive PUBs of one subject, none with a reply.
 #[derive(Debug, Default)]
@@ -27,119 +15,6 @@ pub(super) struct Pieces {
     list: Vec<Piece>,
     bytes: usize,
     pub(super) count: usize,
-}
-
-impl Piece {
-    /// The op of that length at `at`, and those behind it that are like it.
-    #[inline]
-    pub(super) fn find(bytes: &[u8], at: usize, length: usize, payload_len: usize) -> Self {
-        let line_len = length - payload_len - 2;
-        let line = Line::of(&bytes[at..], line_len);
-        let end = bytes.len().min(at + RUN_BYTES_MAX);
-        let others = bytes.get(at + length..end).unwrap_or_default();
-        let is_like_it = |op: &&[u8]| op.ends_with(b"\r\n") && line.starts(op);
-        let count = 1 + others.chunks_exact(length).take_while(is_like_it).count();
-        Self {
-            at,
-            count,
-            line_len,
-            payload_len,
-        }
-    }
-
-    fn op_len(self) -> usize {
-        self.line_len + self.payload_len + 2
-    }
-
-    /// Bytes of all of them.
-    pub(super) fn len(self) -> usize {
-        self.count * self.op_len()
-    }
-
-    /// Appends the payloads, each behind the head that `out` has from `head` on.
-    fn put(self, bytes: &[u8], head: usize, out: &mut Vec<u8>) {
-        let head = head..out.len();
-        for (number, end) in self.ends(bytes).enumerate() {
-            if number > 0 {
-                out.extend_from_within(head.clone());
-            }
-            out.extend_from_slice(end);
-        }
-    }
-
-    /// The same for short ones: whole blocks are copied, which takes no call, and what is too much of
-    /// one is where the next begins.
-    fn put_blocks<const BLOCK: usize>(self, bytes: &[u8], head: usize, out: &mut Vec<u8>) {
-        let (head_len, end_len) = (out.len() - head, self.payload_len + 2);
-        let mut block = [0; BLOCK];
-        block[..head_len].copy_from_slice(&out[head..]);
-        let whole = head + self.count * (head_len + end_len);
-        out.resize(whole + BLOCK, 0);
-        let (mut at, mut from) = (head, self.at + self.line_len);
-        for _ in 0..self.count {
-            out[at..at + BLOCK].copy_from_slice(&block);
-            at += head_len;
-            match bytes.get(from..from + BLOCK) {
-                Some(end) => out[at..at + BLOCK].copy_from_slice(end),
-                None => out[at..at + end_len].copy_from_slice(&bytes[from..from + end_len]),
-            }
-            at += end_len;
-            from += self.op_len();
-        }
-        out.truncate(whole);
-    }
-
-    /// The payloads, each with the CR LF behind it.
-    #[inline]
-    fn ends(self, bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
-        let ops = bytes[self.at..self.at + self.len()].chunks_exact(self.op_len());
-        ops.map(move |op| &op[self.line_len..])
-    }
-}
-
-/// What ops are to start with. Most lines are short and are compared as two numbers, not by a call.
-#[derive(Clone, Copy)]
-struct Line<'a> {
-    bytes: &'a [u8],
-    /// If it is short, and as much follows: the numbers, and which bits of them count.
-    words: Option<([u128; 2], [u128; 2])>,
-}
-
-/// Bytes of two numbers.
-const SHORT: usize = 32;
-
-impl<'a> Line<'a> {
-    /// The line of that length that `bytes` start with.
-    fn of(bytes: &'a [u8], length: usize) -> Self {
-        let short = bytes.first_chunk().filter(|_| length <= SHORT);
-        let words = short.map(|start| {
-            let mut mask = [0; SHORT];
-            mask[..length].fill(0xFF);
-            let (start, mask) = (halves(start), halves(&mask));
-            ([start[0] & mask[0], start[1] & mask[1]], mask)
-        });
-        let bytes = &bytes[..length];
-        Self { bytes, words }
-    }
-
-    #[inline]
-    fn starts(self, bytes: &[u8]) -> bool {
-        match (self.words, bytes.first_chunk()) {
-            (Some((words, mask)), Some(start)) => {
-                let start = halves(start);
-                [start[0] & mask[0], start[1] & mask[1]] == words
-            }
-            _ => bytes.starts_with(self.bytes),
-        }
-    }
-}
-
-#[inline]
-fn halves(bytes: &[u8; SHORT]) -> [u128; 2] {
-    let [low, high] = *bytes.as_chunks::<16>().0 else {
-        unreachable!("32 bytes are two halves")
-    };
-    [u128::from_le_bytes(low), u128::from_le_bytes(high)]
 }
 
 impl Pieces {
@@ -178,16 +53,25 @@ impl Pieces {
         self.bytes
     }
 
-    fn put_lines(&self, bytes: &[u8], subject: &[u8], sid: &[u8], out: &mut Vec<u8>) {
-        out.reserve(self.bytes + self.count * (sid.len() + 2));
-        for piece in &self.list {
-            let head = out.len();
-            writer::put_msg_head(out, subject, sid, None, None, piece.payload_len);
-            match (out.len() - head).max(piece.payload_len + 2) {
-                0..=32 => piece.put_blocks::<32>(bytes, head, out),
-                33..=64 => piece.put_blocks::<64>(bytes, head, out),
-                _ => piece.put(bytes, head, out),
-            }
+    /// At most so many bytes are the MSGs of all, as a line is that of the PUB and the `sid`.
+    fn lines_len_max(&self, sid: &[u8]) -> usize {
+        self.bytes + self.count * (sid.len() + 1)
+    }
+}
+
+/// Pieces of what came together.
+#[derive(Clone, Copy)]
+pub(super) struct Ops<'a> {
+    pub(super) pieces: &'a Pieces,
+    pub(super) bytes: &'a [u8],
+    pub(super) subject: &'a [u8],
+}
+
+impl Ops<'_> {
+    #[inline]
+    fn put_lines(&self, sid: &[u8], out: &mut Vec<u8>) {
+        for piece in &self.pieces.list {
+            piece.put_lines(self.bytes, self.subject, sid, out);
         }
     }
 }
@@ -205,14 +89,14 @@ pub(in crate::shard) struct Lines {
 #[derive(Clone, Copy)]
 pub(super) enum Source<'a> {
     Packets(Packets<'a>),
-    Ops(&'a Pieces, &'a [u8], &'a [u8]),
+    Ops(&'a Ops<'a>),
 }
 
 impl Source<'_> {
     pub(super) fn count(self) -> u64 {
         match self {
             Self::Packets(packets) => u64::from(packets.count),
-            Self::Ops(pieces, ..) => pieces.count as u64,
+            Self::Ops(ops) => ops.pieces.count as u64,
         }
     }
 }
@@ -236,9 +120,7 @@ impl Lines {
         self.sid.extend_from_slice(sid);
         self.bytes.clear();
         match source {
-            Source::Ops(pieces, bytes, subject) => {
-                pieces.put_lines(bytes, subject, sid, &mut self.bytes);
-            }
+            Source::Ops(ops) => ops.put_lines(sid, &mut self.bytes),
             Source::Packets(packets) => self.make_from_packets(packets, sid),
         }
     }
@@ -254,6 +136,38 @@ impl Lines {
             out.extend_from_slice(b"\r\n");
         }
     }
+}
+
+/// Makes lines of ops where the only subscription with that identifier gets them. False if there are
+/// several, or one that ends, or perhaps no room.
+#[inline]
+pub(super) fn append_made(
+    outgoing: &mut Outgoing,
+    conn: &mut Connection,
+    ops: &Ops<'_>,
+    identifier: u32,
+    queue_bytes: usize,
+) -> bool {
+    let queued = conn.queued_bytes();
+    // Out of the connection while its output is written to.
+    let Some(mut nats) = conn.nats.take() else {
+        return false;
+    };
+    let sid = nats.subscriptions.only(identifier);
+    let sid = sid.filter(|sid| queued + ops.pieces.lines_len_max(sid) <= queue_bytes);
+    if let Some(sid) = sid {
+        let out = outgoing.open_for_lines(conn);
+        let before = out.len();
+        ops.put_lines(sid, out);
+        outgoing.publish_bytes += (conn.output.bytes.len() - before) as u64;
+    }
+    let fits = sid.is_some();
+    if fits {
+        nats.subscriptions
+            .count_only(identifier, ops.pieces.count as u64);
+    }
+    conn.nats = Some(nats);
+    fits
 }
 
 /// Appends a run to the only subscription with that identifier. False if there are several, or one
@@ -281,50 +195,4 @@ pub(super) fn append_lines(
     nats.subscriptions.count_only(identifier, source.count());
     outgoing.append_lines(conn, bytes);
     true
-}
-
-#[cfg(test)]
-mod tests {
-    use super::{Piece, Pieces};
-
-    /// Ops of all small sizes, in one piece as in many, become the same lines.
-    #[test]
-    fn lines_are_made_alike_of_all_sizes() {
-        for subject in ["s".to_owned(), "s".repeat(20), "s".repeat(70)] {
-            for payload_len in (0..80).chain([500]) {
-                for count in [1, 2, 5] {
-                    let payload = |number: usize| number.to_string().repeat(payload_len);
-                    let op =
-                        |number| format!("PUB {subject} {payload_len}\r\n{}\r\n", payload(number));
-                    let ops: String = (0..count).map(op).collect();
-                    // Another one, that differs in its last digit, and one that is not whole.
-                    let bytes = format!("{ops}PUB {subject} {}\r\n", payload_len + 1);
-                    let (bytes, length) = (bytes.as_bytes(), ops.len() / count);
-                    let mut pieces = Pieces::default();
-                    pieces.push(Piece::find(bytes, 0, length, payload_len));
-                    assert_eq!((pieces.count, pieces.len()), (count, ops.len()));
-                    let mut lines = b"before".to_vec();
-                    pieces.put_lines(bytes, subject.as_bytes(), b"7", &mut lines);
-                    let line = |number| {
-                        format!("MSG {subject} 7 {payload_len}\r\n{}\r\n", payload(number))
-                    };
-                    let expected: String = (0..count).map(line).collect();
-                    assert_eq!(lines, format!("before{expected}").as_bytes());
-                }
-            }
-        }
-    }
-
-    #[test]
-    fn a_line_that_differs_anywhere_ends_a_piece() {
-        let op = b"PUB some.subject.x 3\r\nabc\r\n";
-        for at in 0..op.len() {
-            let mut other = op.to_vec();
-            other[at] ^= 1;
-            let bytes = [&op[..], &other, &op[..]].concat();
-            let piece = Piece::find(&bytes, 0, op.len(), 3);
-            let is_payload = (22..25).contains(&at);
-            assert_eq!(piece.count, if is_payload { 3 } else { 1 }, "{at}");
-        }
-    }
 }

@@ -5,8 +5,8 @@ use ringbus_protocols::nats::subject::put_topic;
 use ringbus_protocols::nats::{Publish, Violation};
 
 use super::headers::Marked;
-use super::pieces::Piece;
-use super::weight;
+use super::piece::Piece;
+use super::{LastSubject, weight};
 use crate::base::{ConnId, Nanos};
 use crate::pubsub::Message;
 use crate::shard::Shard;
@@ -29,17 +29,20 @@ impl Shard {
             return (Ok(Flow::Gone), 0);
         };
         let is_verbose = nats.options.verbose;
-        if nats.last.subject != publish.subject {
+        let last = nats.last.as_deref();
+        if last.is_none_or(|last| last.subject != publish.subject) {
             self.flush_pieces(id, bytes);
             if !self.turn_to(id, publish.subject) {
                 self.answer_op(id, AckKind::Ok, ReasonCode::TopicNameInvalid);
                 return (Ok(Flow::Continue), length);
             }
         }
-        let may_gather = self.nats_mut(id).is_some_and(|nats| nats.last.may_gather);
+        let last = self.last_subject(id);
+        let may_gather = last.is_some_and(|last| last.may_gather);
         let is_plain = publish.headers.is_empty() && publish.reply.is_none() && !is_verbose;
         if is_plain && may_gather && can_gather(publish.payload, self.config.publish_rate) {
             let piece = Piece::find(bytes, at, length, publish.payload.len());
+            self.note_alike(id, piece, bytes);
             return (self.gather_ops(id, bytes, piece), piece.len());
         }
         self.flush_pieces(id, bytes);
@@ -51,8 +54,9 @@ impl Shard {
         let Some(nats) = self.nats_mut(id) else {
             return false;
         };
-        let mut last = std::mem::take(&mut nats.last);
+        let mut last = nats.last.take().unwrap_or_default();
         last.subject.clear();
+        last.line.clear();
         last.topic.clear();
         last.only_filter = None;
         let is_valid = put_topic(subject, &mut last.topic).is_ok();
@@ -63,21 +67,41 @@ impl Shard {
             last.subject.extend_from_slice(subject);
         }
         if let Some(nats) = self.nats_mut(id) {
-            nats.last = last;
+            nats.last = Some(last);
         }
         is_valid
     }
 
+    /// The op at `at` and those like it, if it is like the last one that was gathered.
+    #[inline]
+    pub(super) fn find_alike(&mut self, id: ConnId, bytes: &[u8], at: usize) -> Option<Piece> {
+        let last = self.last_subject(id)?;
+        let length = last.line.len() + last.payload_len + 2;
+        let op = bytes.get(at..at + length)?;
+        let is_alike = !last.line.is_empty() && op.starts_with(&last.line) && op.ends_with(b"\r\n");
+        is_alike.then(|| Piece::find(bytes, at, length, last.payload_len))
+    }
+
+    /// Notes what the next op is mostly like.
+    fn note_alike(&mut self, id: ConnId, piece: Piece, bytes: &[u8]) {
+        if let Some(last) = self.last_subject(id) {
+            last.line.clear();
+            last.line.extend_from_slice(piece.line(bytes));
+            last.payload_len = piece.payload_len;
+        }
+    }
+
+    #[inline]
+    fn last_subject(&mut self, id: ConnId) -> Option<&mut LastSubject> {
+        self.nats_mut(id)?.last.as_deref_mut()
+    }
+
     /// Keeps ops for a run.
     #[inline]
-    fn gather_ops(&mut self, id: ConnId, bytes: &[u8], piece: Piece) -> Handled {
+    pub(super) fn gather_ops(&mut self, id: ConnId, bytes: &[u8], piece: Piece) -> Handled {
         if self.nats.pieces.is_empty() {
             // The rest of a run goes where its first message may go.
-            let nats = self
-                .connections
-                .get(id)
-                .and_then(|conn| conn.nats.as_deref());
-            let owner = nats.map(|nats| nats.last.owner);
+            let owner = self.last_subject(id).map(|last| last.owner);
             if let Some(blocker) = owner.and_then(|owner| self.publish_blocker(owner)) {
                 return Ok(Flow::Pause(blocker));
             }
@@ -91,10 +115,9 @@ impl Shard {
 
     /// A message with headers or a reply, a large one, or one that is to be confirmed.
     fn publish_op(&mut self, id: ConnId, publish: &Publish<'_>) -> Handled {
-        let Some(nats) = self.nats_mut(id) else {
+        let Some(mut last) = self.nats_mut(id).and_then(|nats| nats.last.take()) else {
             return Ok(Flow::Gone);
         };
-        let mut last = std::mem::take(&mut nats.last);
         let epoch = self.partition.epoch;
         self.memos.forget_answer();
         let handled = self.publish_marked(id, publish, &last.topic(epoch));
@@ -102,7 +125,7 @@ impl Shard {
             last.only_filter = Some(answer);
         }
         if let Some(nats) = self.nats_mut(id) {
-            nats.last = last;
+            nats.last = Some(last);
         }
         handled
     }

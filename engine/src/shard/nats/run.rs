@@ -1,6 +1,6 @@
 //! The way of runs to and from NATS clients.
 
-use super::pieces::{Lines, Pieces, Source, append_lines};
+use super::pieces::{Lines, Ops, Pieces, Source, append_lines, append_made};
 use crate::base::{ConnId, Key};
 use crate::pubsub::PublisherId;
 use crate::shard::Shard;
@@ -36,12 +36,11 @@ impl Shard {
 
     fn publish_pieces(&mut self, id: ConnId, bytes: &[u8]) {
         let mut pieces = std::mem::take(&mut self.nats.pieces);
-        if let Some(nats) = self.nats_mut(id) {
-            // Out of the connection while others are written to.
-            let mut last = std::mem::take(&mut nats.last);
+        // Out of the connection while others are written to.
+        if let Some(mut last) = self.nats_mut(id).and_then(|nats| nats.last.take()) {
             self.route_pieces(id, &pieces, bytes, &mut last);
             if let Some(nats) = self.nats_mut(id) {
-                nats.last = last;
+                nats.last = Some(last);
             }
         }
         pieces.clear();
@@ -54,7 +53,18 @@ impl Shard {
         if topic.owner == self.id
             && let Some(only) = topic.only_filter
         {
-            return self.deliver_pieces(id, pieces, bytes, last, only);
+            self.counters.received += pieces.count as u64;
+            self.counters.in_runs += pieces.count as u64;
+            self.counters.publish_bytes_received += pieces.len() as u64;
+            let ops = Ops {
+                pieces,
+                bytes,
+                subject: &last.subject,
+            };
+            if !self.deliver_to_only(&ops, only) {
+                self.deliver_pieces(id, &ops, &last.topic, only);
+            }
+            return;
         }
         let mut gathered = std::mem::take(&mut self.nats.gathered);
         pieces.gather(bytes, &last.topic, &mut gathered);
@@ -65,49 +75,54 @@ impl Shard {
         self.nats.gathered = gathered;
     }
 
-    /// To the subscribers of the one filter that matches: the lines of NATS clients are made of the
-    /// ops, and packets only if there is somebody else.
-    fn deliver_pieces(
-        &mut self,
-        id: ConnId,
-        pieces: &Pieces,
-        bytes: &[u8],
-        last: &LastSubject,
-        only: Key,
-    ) {
+    /// To the one subscriber of the one filter that matches: the lines are made where it gets them.
+    /// False if that is not all there is to do.
+    fn deliver_to_only(&mut self, ops: &Ops<'_>, only: Key) -> bool {
+        let Some(filter) = self.filters.get(only) else {
+            return true;
+        };
+        let [subscriber] = filter.subscribers[..] else {
+            return false;
+        };
+        if subscriber.options.no_local {
+            return false;
+        }
+        let session = self.sessions.get(subscriber.session);
+        let conn = session.and_then(|session| session.conn);
+        let Some(conn) = conn.and_then(|id| self.connections.get_mut(id)) else {
+            return false;
+        };
+        let (identifier, queue_bytes) = (subscriber.identifier, self.config.queue_bytes);
+        let fits = append_made(&mut self.outgoing, conn, ops, identifier, queue_bytes);
+        self.counters.delivered += if fits { ops.pieces.count as u64 } else { 0 };
+        fits
+    }
+
+    /// To all its subscribers: the lines of NATS clients are made of the ops, and packets only if there
+    /// is somebody else.
+    fn deliver_pieces(&mut self, id: ConnId, ops: &Ops<'_>, topic: &str, only: Key) {
         let session = self.connections.get(id).and_then(|conn| conn.session);
         let Some(session) = session.and_then(|session| self.sessions.get(session)) else {
             return;
         };
         let publisher = session.publisher;
-        self.counters.received += pieces.count as u64;
-        self.counters.in_runs += pieces.count as u64;
-        self.counters.publish_bytes_received += pieces.len() as u64;
         let Some(filter) = self.filters.get_mut(only) else {
             return;
         };
         let subscribers = std::mem::take(&mut filter.subscribers);
         let mut translation = std::mem::take(&mut self.translation);
         translation.reset();
-        let source = Source::Ops(pieces, bytes, &last.subject);
         let mut others = std::mem::take(&mut self.nats.others);
         for subscriber in &subscribers {
             if self.is_own(subscriber, publisher) {
                 continue;
             }
-            if !self.append_ops(source, subscriber, &mut translation) {
+            if !self.append_ops(ops, subscriber, &mut translation) {
                 others.push(*subscriber);
             }
         }
         if !others.is_empty() {
-            self.deliver_pieces_as_packets(
-                pieces,
-                bytes,
-                publisher,
-                &last.topic,
-                &others,
-                &mut translation,
-            );
+            self.deliver_as_packets(ops, publisher, topic, &others, &mut translation);
             others.clear();
         }
         self.nats.others = others;
@@ -120,7 +135,7 @@ impl Shard {
     #[inline]
     fn append_ops(
         &mut self,
-        source: Source<'_>,
+        ops: &Ops<'_>,
         subscriber: &Subscriber,
         translation: &mut Translation,
     ) -> bool {
@@ -136,6 +151,7 @@ impl Shard {
         }
         let (identifier, bytes_max) = (subscriber.identifier, self.config.queue_bytes);
         let lines = &mut translation.lines;
+        let source = Source::Ops(ops);
         let fits = append_lines(
             &mut self.outgoing,
             conn,
@@ -149,17 +165,16 @@ impl Shard {
     }
 
     #[cold]
-    fn deliver_pieces_as_packets(
+    fn deliver_as_packets(
         &mut self,
-        pieces: &Pieces,
-        bytes: &[u8],
+        ops: &Ops<'_>,
         publisher: PublisherId,
         topic: &str,
         others: &[Subscriber],
         translation: &mut Translation,
     ) {
         let mut gathered = std::mem::take(&mut self.nats.gathered);
-        pieces.gather(bytes, topic, &mut gathered);
+        ops.pieces.gather(ops.bytes, topic, &mut gathered);
         let run = gathered.run(publisher);
         for subscriber in others {
             self.deliver_run_to(&run, subscriber, translation);
