@@ -24,6 +24,42 @@ pub(super) struct Topic<'a> {
     pub(super) only_filter: Option<Key>,
 }
 
+/// What is remembered of a topic beside its name.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Remembered {
+    pub(super) hash: u64,
+    pub(super) owner: ShardId,
+    /// The one local filter that matched last, and in which epoch of the partition.
+    only_filter: Option<(Key, u64)>,
+}
+
+impl Remembered {
+    pub(super) fn of(topic: &Topic<'_>) -> Self {
+        Self {
+            hash: topic.hash,
+            owner: topic.owner,
+            only_filter: None,
+        }
+    }
+
+    /// The topic of that name, with what still holds.
+    #[inline]
+    pub(super) fn topic<'a>(&self, name: &'a str, epoch: u64) -> Topic<'a> {
+        let known = self.only_filter.filter(|&(_, then)| then == epoch);
+        Topic {
+            name,
+            hash: self.hash,
+            owner: self.owner,
+            only_filter: known.map(|(filter, _)| filter),
+        }
+    }
+
+    /// Notes what the partition answered in that epoch.
+    pub(super) fn learn(&mut self, only_filter: Key, epoch: u64) {
+        self.only_filter = Some((only_filter, epoch));
+    }
+}
+
 /// The topic that a connection published to last.
 #[derive(Debug, Default)]
 pub(super) struct Memo {

@@ -7,15 +7,15 @@ use ringbus_protocols::mqtt::QoS;
 use ringbus_protocols::mqttsn::TopicRef;
 use ringbus_protocols::topic::{TopicFilter, TopicName};
 
+use crate::base::Nanos;
 use crate::base::limits::SHARED_PAYLOAD_BYTES_MIN;
-use crate::base::{Key, Nanos, ShardId};
 use crate::pubsub::{Message, PublisherId};
 use crate::shard::Shard;
 use crate::shard::gathered::Gathered;
 use crate::shard::route::Carried;
 use crate::shard::run::Run;
 use crate::shard::sys::is_brokers_own;
-use crate::shard::topics::Topic;
+use crate::shard::topics::{Remembered, Topic};
 
 /// Topics that are remembered; two that meet in one place only lose speed.
 const SLOTS: usize = 256;
@@ -49,10 +49,7 @@ struct OpenTopic {
 #[derive(Debug)]
 struct Target {
     name: String,
-    hash: u64,
-    owner: ShardId,
-    /// The one local filter that matched the last run, and in which epoch of the partition.
-    only_filter: Option<(Key, u64)>,
+    known: Remembered,
 }
 
 impl Default for OpenTopics {
@@ -66,13 +63,7 @@ impl Default for OpenTopics {
 
 impl Target {
     fn topic(&self, epoch: u64) -> Topic<'_> {
-        let known = self.only_filter.filter(|&(_, then)| then == epoch);
-        Topic {
-            name: &self.name,
-            hash: self.hash,
-            owner: self.owner,
-            only_filter: known.map(|(filter, _)| filter),
-        }
+        self.known.topic(&self.name, epoch)
     }
 }
 
@@ -151,16 +142,11 @@ impl Shard {
         };
         let text = text.filter(|text| self.is_open(text, name.listener));
         let target = text.map(|text| {
-            let topic = self.topic(text);
+            let known = Remembered::of(&self.topic(text));
             let mut name = old.map(|old| old.name).unwrap_or_default();
             name.clear();
             name.push_str(text);
-            Target {
-                name,
-                hash: topic.hash,
-                owner: topic.owner,
-                only_filter: None,
-            }
+            Target { name, known }
         });
         let slot = &mut self.sn.open.slots[at];
         slot.name = Some(name);
@@ -198,14 +184,14 @@ impl Shard {
     }
 
     fn publish_open_run(&mut self, run: &Run<'_>, target: &mut Target) {
-        if self.publish_blocker(target.owner).is_some() {
+        if self.publish_blocker(target.known.owner).is_some() {
             // Who sends datagrams cannot be held back.
             self.counters.datagrams_dropped += u64::from(run.packets.count);
             return;
         }
         let epoch = self.partition.epoch;
         if let Some(only) = self.publish_run(run, &target.topic(epoch), None) {
-            target.only_filter = Some((only, epoch));
+            target.known.learn(only, epoch);
         }
     }
 
@@ -223,17 +209,17 @@ impl Shard {
             expires_at: Nanos::MAX,
             publisher: PublisherId::default(),
         };
-        if self.publish_blocker(target.owner).is_some() {
+        let topic = target.topic(self.partition.epoch);
+        if self.publish_blocker(topic.owner).is_some() {
             self.counters.datagrams_dropped += 1;
         } else {
             self.counters.received += 1;
             self.counters.publish_bytes_received += payload.len() as u64;
-            let topic = target.topic(self.partition.epoch);
-            if target.owner == self.id {
+            if topic.owner == self.id {
                 self.route(&mut Carried::on_topic(message, &topic, None));
             } else {
                 self.outboxes
-                    .publish(target.owner, &message, None, target.hash, None);
+                    .publish(topic.owner, &message, None, topic.hash, None);
             }
         }
         self.sn.open.slots[at].target = Some(target);

@@ -17,7 +17,7 @@ mod subscriptions;
 
 use std::collections::VecDeque;
 
-use crate::base::{ConnId, Key, Nanos, ShardId};
+use crate::base::{ConnId, Nanos};
 use crate::pubsub::Message;
 use crate::shard::Shard;
 use crate::shard::alive::{Alive, Verdict};
@@ -25,7 +25,7 @@ use crate::shard::connection::Connection;
 use crate::shard::fault::Fault;
 use crate::shard::filters::Subscriber;
 use crate::shard::gathered::Gathered;
-use crate::shard::topics::Topic;
+use crate::shard::topics::Remembered;
 use pieces::Pieces;
 use ringbus_protocols::nats::writer;
 use subscriptions::Subscriptions;
@@ -70,12 +70,9 @@ struct LastSubject {
     /// The payload of that op.
     payload_len: usize,
     topic: String,
-    hash: u64,
-    owner: ShardId,
+    known: Remembered,
     /// Whether its messages may be part of a run: clients do not publish to the broker's own topics.
     may_gather: bool,
-    /// The one local filter that matched, and in which epoch of the partition.
-    only_filter: Option<(Key, u64)>,
 }
 
 /// What the NATS connections of a shard share.
@@ -114,18 +111,6 @@ impl Nats {
     /// When it needs attention if nothing comes.
     pub(super) fn deadline(&self) -> Nanos {
         self.alive.next
-    }
-}
-
-impl LastSubject {
-    fn topic(&self, epoch: u64) -> Topic<'_> {
-        let known = self.only_filter.filter(|&(_, then)| then == epoch);
-        Topic {
-            name: &self.topic,
-            hash: self.hash,
-            owner: self.owner,
-            only_filter: known.map(|(filter, _)| filter),
-        }
     }
 }
 

@@ -15,6 +15,7 @@ use crate::shard::fault::Fault;
 use crate::shard::gathered::can_gather;
 use crate::shard::receive::Handled;
 use crate::shard::sys::is_brokers_own;
+use crate::shard::topics::{Remembered, Topic};
 
 impl Shard {
     /// A PUB or HPUB at `at`. Returns how many bytes were taken: others that are like it go along.
@@ -58,11 +59,9 @@ impl Shard {
         last.subject.clear();
         last.line.clear();
         last.topic.clear();
-        last.only_filter = None;
         let is_valid = put_topic(subject, &mut last.topic).is_ok();
         if is_valid {
-            let topic = self.topic(&last.topic);
-            (last.hash, last.owner) = (topic.hash, topic.owner);
+            last.known = Remembered::of(&self.topic(&last.topic));
             last.may_gather = !is_brokers_own(&last.topic);
             last.subject.extend_from_slice(subject);
         }
@@ -101,7 +100,7 @@ impl Shard {
     pub(super) fn gather_ops(&mut self, id: ConnId, bytes: &[u8], piece: Piece) -> Handled {
         if self.nats.pieces.is_empty() {
             // The rest of a run goes where its first message may go.
-            let owner = self.last_subject(id).map(|last| last.owner);
+            let owner = self.last_subject(id).map(|last| last.known.owner);
             if let Some(blocker) = owner.and_then(|owner| self.publish_blocker(owner)) {
                 return Ok(Flow::Pause(blocker));
             }
@@ -120,9 +119,10 @@ impl Shard {
         };
         let epoch = self.partition.epoch;
         self.memos.forget_answer();
-        let handled = self.publish_marked(id, publish, &last.topic(epoch));
-        if let Some(answer) = self.memos.answer() {
-            last.only_filter = Some(answer);
+        let topic = last.known.topic(&last.topic, epoch);
+        let handled = self.publish_marked(id, publish, &topic);
+        if let Some((only, epoch)) = self.memos.answer() {
+            last.known.learn(only, epoch);
         }
         if let Some(nats) = self.nats_mut(id) {
             nats.last = Some(last);
@@ -130,12 +130,7 @@ impl Shard {
         handled
     }
 
-    fn publish_marked(
-        &mut self,
-        id: ConnId,
-        publish: &Publish<'_>,
-        topic: &crate::shard::topics::Topic<'_>,
-    ) -> Handled {
+    fn publish_marked(&mut self, id: ConnId, publish: &Publish<'_>, topic: &Topic<'_>) -> Handled {
         if is_brokers_own(topic.name) {
             return Ok(self.refuse_brokers_topic(id));
         }

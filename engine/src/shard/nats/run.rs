@@ -49,7 +49,7 @@ impl Shard {
 
     fn route_pieces(&mut self, id: ConnId, pieces: &Pieces, bytes: &[u8], last: &mut LastSubject) {
         let epoch = self.partition.epoch;
-        let topic = last.topic(epoch);
+        let topic = last.known.topic(&last.topic, epoch);
         if topic.owner == self.id
             && let Some(only) = topic.only_filter
         {
@@ -69,7 +69,7 @@ impl Shard {
         let mut gathered = std::mem::take(&mut self.nats.gathered);
         pieces.gather(bytes, &last.topic, &mut gathered);
         if let Some(only) = self.publish_run_of(id, &gathered, &topic) {
-            last.only_filter = Some((only, epoch));
+            last.known.learn(only, epoch);
         }
         gathered.clear();
         self.nats.gathered = gathered;

@@ -8,7 +8,6 @@ use crate::base::ConnId;
 use crate::shard::Shard;
 use crate::shard::gathered::can_gather;
 use crate::shard::sys::is_brokers_own;
-use crate::shard::topics::Topic;
 
 impl TopicSocket {
     /// Whether its messages can be part of a run.
@@ -26,7 +25,7 @@ impl Shard {
         let Some(socket) = self.connections.get(id).and_then(|c| c.topic_socket()) else {
             return false;
         };
-        if !socket.gathers || self.publish_blocker(socket.owner).is_some() {
+        if !socket.gathers || self.publish_blocker(socket.known.owner).is_some() {
             return false;
         }
         self.web.gathered.push(&socket.topic, payload);
@@ -44,22 +43,13 @@ impl Shard {
         let mut gathered = std::mem::take(&mut self.web.gathered);
         let epoch = self.partition.epoch;
         let socket = self.connections.get(id).and_then(|c| c.topic_socket());
-        let known = socket.map(|socket| {
-            let only = socket.only_filter.filter(|&(_, then)| then == epoch);
-            (socket.topic.clone(), socket.hash, socket.owner, only)
-        });
-        if let Some((name, hash, owner, only)) = known {
-            let topic = Topic {
-                name: &name,
-                hash,
-                owner,
-                only_filter: only.map(|(filter, _)| filter),
-            };
+        if let Some((name, known)) = socket.map(|socket| (socket.topic.clone(), socket.known)) {
+            let topic = known.topic(&name, epoch);
             if let Some(only) = self.publish_run_of(id, &gathered, &topic)
                 && let Some(web) = self.web_mut(id)
                 && let WebRole::Topic(socket) = &mut web.role
             {
-                socket.only_filter = Some((only, epoch));
+                socket.known.learn(only, epoch);
             }
         }
         gathered.clear();

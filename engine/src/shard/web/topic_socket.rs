@@ -12,14 +12,14 @@ use super::leaving::{Farewell, close_code, unavailable_status};
 use super::request::Accepted;
 use super::target::Target;
 use super::{Stage, Waits, WebRole};
-use crate::base::{ConnId, Key, Nanos, SessionId, ShardId};
+use crate::base::{ConnId, Nanos, SessionId};
 use crate::pubsub::Message;
 use crate::shard::Shard;
 use crate::shard::connection::{Connection, Dialect, Flow};
 use crate::shard::fault::Fault;
 use crate::shard::filters::Waiter;
 use crate::shard::receive::Handled;
-use crate::shard::topics::Topic;
+use crate::shard::topics::Remembered;
 
 /// The payload format indicator of text, as a property [MQTT5-3.3.2.3.2].
 const TEXT_PROPERTY: &[u8] = &[0x01, 0x01];
@@ -28,10 +28,7 @@ const TEXT_PROPERTY: &[u8] = &[0x01, 0x01];
 #[derive(Debug)]
 pub(in crate::shard) struct TopicSocket {
     pub(super) topic: Arc<str>,
-    pub(super) hash: u64,
-    pub(super) owner: ShardId,
-    /// The one local filter that matched its last message, and in which epoch of the partition.
-    pub(super) only_filter: Option<(Key, u64)>,
+    pub(super) known: Remembered,
     pub(super) qos: QoS,
     pub(super) retain: bool,
     /// Whether nothing comes before the retained message.
@@ -52,11 +49,8 @@ impl Shard {
             status: unavailable_status(fault),
             words: fault.words,
         })?;
-        let topic = self.topic(&target.topic);
         let mut socket = TopicSocket {
-            hash: topic.hash,
-            owner: topic.owner,
-            only_filter: None,
+            known: Remembered::of(&self.topic(&target.topic)),
             topic: Arc::from(&*target.topic),
             qos: target.qos,
             retain: target.retain,
@@ -161,13 +155,7 @@ impl Shard {
         };
         let name = Arc::clone(&socket.topic);
         let epoch = self.partition.epoch;
-        let known = socket.only_filter.filter(|&(_, then)| then == epoch);
-        let topic = Topic {
-            name: &name,
-            hash: socket.hash,
-            owner: socket.owner,
-            only_filter: known.map(|(filter, _)| filter),
-        };
+        let topic = socket.known.topic(&name, epoch);
         let message = Message {
             topic: &name,
             payload,
@@ -188,13 +176,13 @@ impl Shard {
 
     /// Notes what the partition answered, if only one local filter matched.
     fn learn_filter_of(&mut self, id: ConnId) {
-        let Some(answer) = self.memos.answer() else {
+        let Some((only, epoch)) = self.memos.answer() else {
             return;
         };
         if let Some(web) = self.web_mut(id)
             && let WebRole::Topic(socket) = &mut web.role
         {
-            socket.only_filter = Some(answer);
+            socket.known.learn(only, epoch);
         }
     }
 }
