@@ -14,6 +14,7 @@ pub mod proxy;
 pub mod random;
 pub mod sandbox;
 pub mod session_client;
+pub mod shared_broker;
 pub mod simulation;
 pub mod sources;
 pub mod takeover;

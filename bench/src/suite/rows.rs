@@ -127,6 +127,7 @@ impl Shape {
 /// All rows, in the order of the report.
 pub fn rows() -> Vec<Row> {
     let mut rows = throughput_rows();
+    rows.extend(acknowledged_rows());
     rows.extend(websocket_rows());
     rows.extend(nats_rows());
     rows.push(datagram_row());
@@ -171,16 +172,6 @@ fn throughput_rows() -> Vec<Row> {
         pacing: Pacing::Window(512),
         ..ONE_PER_WRITE
     };
-    let qos1 = Shape { qos: 1, ..P2P };
-    let unshared = Shape {
-        publishers: 100,
-        subscribers: 100,
-        ..qos1
-    };
-    let shared = Shape {
-        kind: Kind::Shared,
-        ..unshared
-    };
     vec![
         pinned("1-1", "1→1, 16 a write, window 1024", single, WITH_LIMIT),
         pinned("50-50", "50→50, 16 a write, window 256", P2P, EVERYBODY),
@@ -208,6 +199,21 @@ fn throughput_rows() -> Vec<Row> {
             wide,
             EVERYBODY,
         ),
+    ]
+}
+
+fn acknowledged_rows() -> Vec<Row> {
+    let qos1 = Shape { qos: 1, ..P2P };
+    let unshared = Shape {
+        publishers: 100,
+        subscribers: 100,
+        ..qos1
+    };
+    let shared = Shape {
+        kind: Kind::Shared,
+        ..unshared
+    };
+    vec![
         pinned(
             "qos1",
             "50→50 QoS 1, 16 a write, window 256",

@@ -15,108 +15,154 @@ pub fn decode(bytes: &[u8]) -> Option<String> {
         return None;
     }
     let (kind, b) = rest.split_first()?;
-    let number = |at: usize| Some(u32::from(*b.get(at)?) * 256 + u32::from(*b.get(at + 1)?));
-    let identifier = |at: usize| number(at).filter(|&id| id != 0);
-    let byte = |at: usize| b.get(at).copied();
-    let of_length = |length: usize| (b.len() == length).then_some(());
+    match kind {
+        0x00..=0x05 => of_gateway(*kind, b),
+        0x06..=0x09 | 0x1A..=0x1D => of_will(*kind, b),
+        0x0A..=0x10 | 0x15 => of_message(*kind, b),
+        0x12..=0x14 => of_subscription(*kind, b),
+        0x16..=0x18 => of_life(*kind, b),
+        _ => None,
+    }
+}
+
+fn byte(b: &[u8], at: usize) -> Option<u8> {
+    b.get(at).copied()
+}
+
+fn number(b: &[u8], at: usize) -> Option<u32> {
+    Some(u32::from(*b.get(at)?) * 256 + u32::from(*b.get(at + 1)?))
+}
+
+fn identifier(b: &[u8], at: usize) -> Option<u32> {
+    number(b, at).filter(|&id| id != 0)
+}
+
+fn of_length(b: &[u8], length: usize) -> Option<()> {
+    (b.len() == length).then_some(())
+}
+
+/// ADVERTISE to CONNACK.
+fn of_gateway(kind: u8, b: &[u8]) -> Option<String> {
     Some(match kind {
         0x00 => {
-            of_length(3)?;
-            format!("ADVERTISE {} {}", byte(0)?, number(1)?)
+            of_length(b, 3)?;
+            format!("ADVERTISE {} {}", byte(b, 0)?, number(b, 1)?)
         }
         0x01 => {
-            of_length(1)?;
-            format!("SEARCHGW {}", byte(0)?)
+            of_length(b, 1)?;
+            format!("SEARCHGW {}", byte(b, 0)?)
         }
-        0x02 => format!("GWINFO {} {:?}", byte(0)?, &b[1..]),
+        0x02 => format!("GWINFO {} {:?}", byte(b, 0)?, &b[1..]),
         0x04 => {
-            let flags = byte(0)?;
-            if byte(1)? != 1 {
+            let flags = byte(b, 0)?;
+            if byte(b, 1)? != 1 {
                 return None;
             }
             let (clean, will) = (flags & 4 != 0, flags & 8 != 0);
-            format!(
-                "CONNECT {clean} {will} {} {}",
-                number(2)?,
-                text(b.get(4..)?)?
-            )
+            let (duration, id) = (number(b, 2)?, text(b.get(4..)?)?);
+            format!("CONNECT {clean} {will} {duration} {id}")
         }
-        0x05 | 0x1B | 0x1D => {
-            of_length(1)?;
-            format!("{kind:02X} {}", byte(0)?)
-        }
-        0x06 | 0x08 | 0x17 => {
-            of_length(0)?;
+        0x05 => return_code(kind, b)?,
+        _ => return None,
+    })
+}
+
+fn return_code(kind: u8, b: &[u8]) -> Option<String> {
+    of_length(b, 1)?;
+    Some(format!("{kind:02X} {}", byte(b, 0)?))
+}
+
+/// WILLTOPICREQ to WILLMSG, and those that change them.
+fn of_will(kind: u8, b: &[u8]) -> Option<String> {
+    Some(match kind {
+        0x06 | 0x08 => {
+            of_length(b, 0)?;
             format!("{kind:02X}")
         }
         0x07 | 0x1A if b.is_empty() => format!("{kind:02X} nothing"),
         0x07 | 0x1A => {
-            let flags = byte(0)?;
+            let flags = byte(b, 0)?;
             let retain = flags & 0x10 != 0;
             format!("{kind:02X} {} {retain} {}", qos(flags)?, text(&b[1..])?)
         }
+        0x1B | 0x1D => return_code(kind, b)?,
         0x09 | 0x1C => format!("{kind:02X} {b:?}"),
-        0x0A => format!(
-            "REGISTER {} {} {}",
-            number(0)?,
-            number(2)?,
-            text(b.get(4..)?)?
-        ),
+        _ => return None,
+    })
+}
+
+/// REGISTER to PUBREL.
+fn of_message(kind: u8, b: &[u8]) -> Option<String> {
+    Some(match kind {
+        0x0A => {
+            let (topic, id, name) = (number(b, 0)?, number(b, 2)?, text(b.get(4..)?)?);
+            format!("REGISTER {topic} {id} {name}")
+        }
         0x0B | 0x0D => {
-            of_length(5)?;
-            format!("{kind:02X} {} {} {}", number(0)?, number(2)?, byte(4)?)
+            of_length(b, 5)?;
+            let (topic, id, code) = (number(b, 0)?, number(b, 2)?, byte(b, 4)?);
+            format!("{kind:02X} {topic} {id} {code}")
         }
         0x0C => {
-            let flags = byte(0)?;
+            let flags = byte(b, 0)?;
             let qos = match (flags / 0x20) % 4 {
                 3 => -1,
                 other => i32::from(other),
             };
             let topic = topic(flags, b.get(1..3)?)?;
-            let id = number(3)?;
+            let id = number(b, 3)?;
             if qos > 0 && id == 0 {
                 return None;
             }
             let (dup, retain) = (flags & 0x80 != 0, flags & 0x10 != 0);
-            format!(
-                "PUBLISH {dup} {qos} {retain} {topic} {id} {:?}",
-                b.get(5..)?
-            )
+            let payload = b.get(5..)?;
+            format!("PUBLISH {dup} {qos} {retain} {topic} {id} {payload:?}")
         }
         0x0E | 0x0F | 0x10 | 0x15 => {
-            of_length(2)?;
-            format!("{kind:02X} {}", identifier(0)?)
+            of_length(b, 2)?;
+            format!("{kind:02X} {}", identifier(b, 0)?)
         }
+        _ => return None,
+    })
+}
+
+/// SUBSCRIBE to UNSUBSCRIBE.
+fn of_subscription(kind: u8, b: &[u8]) -> Option<String> {
+    Some(match kind {
         0x12 => {
-            let flags = byte(0)?;
+            let flags = byte(b, 0)?;
             let dup = flags & 0x80 != 0;
             let filter = filter(flags, b.get(3..)?)?;
-            format!(
-                "SUBSCRIBE {dup} {} {} {filter}",
-                qos(flags)?,
-                identifier(1)?
-            )
+            let (qos, id) = (qos(flags)?, identifier(b, 1)?);
+            format!("SUBSCRIBE {dup} {qos} {id} {filter}")
         }
         0x13 => {
-            of_length(6)?;
-            let granted = qos(byte(0)?)?;
-            format!(
-                "SUBACK {granted} {} {} {}",
-                number(1)?,
-                number(3)?,
-                byte(5)?
-            )
+            of_length(b, 6)?;
+            let granted = qos(byte(b, 0)?)?;
+            let (topic, id, code) = (number(b, 1)?, number(b, 3)?, byte(b, 5)?);
+            format!("SUBACK {granted} {topic} {id} {code}")
         }
         0x14 => {
-            let filter = filter(byte(0)?, b.get(3..)?)?;
-            format!("UNSUBSCRIBE {} {filter}", identifier(1)?)
+            let filter = filter(byte(b, 0)?, b.get(3..)?)?;
+            format!("UNSUBSCRIBE {} {filter}", identifier(b, 1)?)
         }
+        _ => return None,
+    })
+}
+
+/// PINGREQ to DISCONNECT.
+fn of_life(kind: u8, b: &[u8]) -> Option<String> {
+    Some(match kind {
         0x16 if b.is_empty() => "PINGREQ".to_owned(),
         0x16 => format!("PINGREQ {}", text(b)?),
+        0x17 => {
+            of_length(b, 0)?;
+            format!("{kind:02X}")
+        }
         0x18 if b.is_empty() => "DISCONNECT".to_owned(),
         0x18 => {
-            of_length(2)?;
-            format!("DISCONNECT {}", number(0)?)
+            of_length(b, 2)?;
+            format!("DISCONNECT {}", number(b, 0)?)
         }
         _ => return None,
     })
@@ -260,7 +306,7 @@ fn describe_will(kind: &str, will: Option<WillTopic<'_>>) -> String {
     match will {
         None => format!("{kind} nothing"),
         Some(WillTopic { qos, retain, topic }) => {
-            format!("{kind} {} {retain} {topic:?}", number(qos))
+            format!("{kind} {} {retain} {topic:?}", level(qos))
         }
     }
 }
@@ -273,6 +319,6 @@ fn describe_filter(filter: FilterRef<'_>) -> String {
     }
 }
 
-fn number(qos: QoS) -> u8 {
+fn level(qos: QoS) -> u8 {
     qos.into()
 }

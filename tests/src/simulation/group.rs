@@ -18,6 +18,7 @@ use ringbus_protocols::mqtt::{
 };
 
 use super::plan::Plan;
+use super::rest::check_leaks;
 
 /// From narrow to broad.
 const FILTERS: [&str; 3] = ["$share/g/job/x/#", "$share/g/job/#", "$share/g/#"];
@@ -336,13 +337,7 @@ impl Group {
             self.sim.close(publisher.socket);
         }
         self.pass(Nanos::from_secs(u64::from(SESSION_SECONDS) + 60))?;
-        for shard in 0..self.sim.shard_count() {
-            let leaks = self.sim.shard(shard).leaks();
-            if !leaks.is_none() {
-                return Err(format!("shard {shard} leaks {leaks:?}"));
-            }
-        }
-        Ok(())
+        check_leaks(&self.sim)
     }
 
     fn read_publisher(&mut self, at: usize) {

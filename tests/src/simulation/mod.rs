@@ -7,6 +7,7 @@ mod innocent;
 mod nats;
 mod plan;
 mod receive;
+mod rest;
 mod scene;
 mod sn_client;
 mod sn_world;

@@ -7,7 +7,7 @@ use std::collections::VecDeque;
 use ringbus::base::{Nanos, Scheme, Socket};
 use ringbus::io::sim::{Chance, Sim};
 
-use super::plan::Plan;
+use super::rest::{Inhabited, check_leaks, narrow_sim};
 
 const SUBJECTS: [&str; 4] = ["chat.a", "chat.b", "x", "deep.down.there"];
 /// Patterns, and which of the subjects they match.
@@ -98,13 +98,8 @@ impl NatsClients {
     /// A broker with nobody there.
     #[must_use]
     pub fn new(seed: u64) -> NatsClients {
-        let plan = Plan::new(seed);
-        let mut config = plan.shard_config();
-        config.queue_bytes = 1 << 24;
-        // One batch: whatever can overtake does.
-        let sim = Sim::new(config, 1, plan.faults, seed);
         NatsClients {
-            sim,
+            sim: narrow_sim(seed),
             chance: Chance::new(seed ^ 0x4A75),
             clients: Vec::new(),
             said: Vec::new(),
@@ -147,7 +142,7 @@ impl NatsClients {
             self.sim.close(client.socket);
         }
         self.settle()?;
-        self.check_leaks()?;
+        check_leaks(&self.sim)?;
         Ok(self.report)
     }
 
@@ -321,21 +316,6 @@ impl NatsClients {
         }
     }
 
-    fn pass(&mut self, span: Nanos) -> Result<(), String> {
-        let end = self.sim.now() + span;
-        while self.sim.now() < end && self.sim.step(end) {}
-        for at in 0..self.clients.len() {
-            let mut client = self.clients.swap_remove(at);
-            let heard = self.listen(&mut client);
-            self.clients.push(client);
-            let last = self.clients.len() - 1;
-            self.clients.swap(at, last);
-            heard?;
-        }
-        self.check_probes();
-        Ok(())
-    }
-
     fn listen(&mut self, client: &mut Client) -> Result<(), String> {
         let received = self.sim.receive(client.socket, usize::MAX);
         client.received.extend_from_slice(&received.bytes);
@@ -479,30 +459,30 @@ impl NatsClients {
         }
         Ok(())
     }
+}
 
-    /// Time until nothing is under way, also to clients: the longest delay is 100 ms.
-    fn settle(&mut self) -> Result<(), String> {
-        let mut quiet = 0;
-        for _ in 0..10_000 {
-            let seen = (self.report.heard, self.report.pongs);
-            self.pass(Nanos::from_millis(10))?;
-            let is_quiet = !self.sim.is_busy() && seen == (self.report.heard, self.report.pongs);
-            quiet = if is_quiet { quiet + 1 } else { 0 };
-            if quiet == 30 {
-                return Ok(());
-            }
-        }
-        Err(format!("no rest: {:?}", self.sim.unrest()))
+impl Inhabited for NatsClients {
+    fn sim(&self) -> &Sim {
+        &self.sim
     }
 
-    fn check_leaks(&self) -> Result<(), String> {
-        for shard in 0..self.sim.shard_count() {
-            let leaks = self.sim.shard(shard).leaks();
-            if !leaks.is_none() {
-                return Err(format!("shard {shard} keeps {leaks:?}"));
-            }
+    fn pass(&mut self, span: Nanos) -> Result<(), String> {
+        let end = self.sim.now() + span;
+        while self.sim.now() < end && self.sim.step(end) {}
+        for at in 0..self.clients.len() {
+            let mut client = self.clients.swap_remove(at);
+            let heard = self.listen(&mut client);
+            self.clients.push(client);
+            let last = self.clients.len() - 1;
+            self.clients.swap(at, last);
+            heard?;
         }
+        self.check_probes();
         Ok(())
+    }
+
+    fn heard(&self) -> usize {
+        self.report.heard + self.report.pongs
     }
 }
 

@@ -11,6 +11,7 @@ use ringbus_protocols::mqtt::QoS;
 use ringbus_protocols::mqttsn::Settings;
 
 use super::plan::Plan;
+use super::rest::check_leaks;
 use super::sn_client::{SnClient, Wish};
 
 const TOPICS: [&str; 4] = ["sn/one", "sn/two", "s3", "s4"];
@@ -229,12 +230,6 @@ impl SnWorld {
     fn check_leaks(&mut self) -> Result<(), String> {
         // Copies of a last DISCONNECT that got lost are not waited for: silence is.
         self.sim.run_until(self.sim.now() + Nanos::from_secs(1000));
-        for shard in 0..self.sim.shard_count() {
-            let leaks = self.sim.shard(shard).leaks();
-            if !leaks.is_none() {
-                return Err(format!("shard {shard} leaks {leaks:?}"));
-            }
-        }
-        Ok(())
+        check_leaks(&self.sim)
     }
 }

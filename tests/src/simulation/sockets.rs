@@ -7,7 +7,7 @@ use ringbus::base::{Nanos, Scheme, Socket};
 use ringbus::io::sim::{Chance, Sim};
 use ringbus_protocols::websocket::Kind;
 
-use super::plan::Plan;
+use super::rest::{Inhabited, check_leaks, narrow_sim};
 use super::web_end::WebEnd;
 
 const TOPICS: [&str; 3] = ["chat/a", "chat/b", "x"];
@@ -63,13 +63,8 @@ impl Sockets {
     /// A broker with nobody there.
     #[must_use]
     pub fn new(seed: u64) -> Sockets {
-        let plan = Plan::new(seed);
-        let mut config = plan.shard_config();
-        config.queue_bytes = 1 << 24;
-        // One batch: whatever can overtake does.
-        let sim = Sim::new(config, 1, plan.faults, seed);
         Sockets {
-            sim,
+            sim: narrow_sim(seed),
             chance: Chance::new(seed ^ 0x50CC),
             talkers: Vec::new(),
             said: Vec::new(),
@@ -109,7 +104,7 @@ impl Sockets {
             self.close()?;
         }
         self.settle()?;
-        self.check_leaks()?;
+        check_leaks(&self.sim)?;
         Ok(self.report)
     }
 
@@ -206,6 +201,12 @@ impl Sockets {
             }
         }
     }
+}
+
+impl Inhabited for Sockets {
+    fn sim(&self) -> &Sim {
+        &self.sim
+    }
 
     fn pass(&mut self, span: Nanos) -> Result<(), String> {
         let end = self.sim.now() + span;
@@ -218,29 +219,8 @@ impl Sockets {
         Ok(())
     }
 
-    /// Time until nothing is under way, also to clients: the longest delay is 100 ms.
-    fn settle(&mut self) -> Result<(), String> {
-        let mut quiet = 0;
-        for _ in 0..10_000 {
-            let heard = self.report.heard;
-            self.pass(Nanos::from_millis(10))?;
-            let is_quiet = !self.sim.is_busy() && heard == self.report.heard;
-            quiet = if is_quiet { quiet + 1 } else { 0 };
-            if quiet == 30 {
-                return Ok(());
-            }
-        }
-        Err(format!("no rest: {:?}", self.sim.unrest()))
-    }
-
-    fn check_leaks(&self) -> Result<(), String> {
-        for shard in 0..self.sim.shard_count() {
-            let leaks = self.sim.shard(shard).leaks();
-            if !leaks.is_none() {
-                return Err(format!("shard {shard} keeps {leaks:?}"));
-            }
-        }
-        Ok(())
+    fn heard(&self) -> usize {
+        self.report.heard
     }
 }
 

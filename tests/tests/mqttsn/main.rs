@@ -19,49 +19,19 @@ use ringbus_protocols::mqtt::{QoS, Version};
 use ringbus_tests::broker::Broker;
 use ringbus_tests::client::Client;
 use ringbus_tests::mqttsn::{SnClient, SnSocket};
+use ringbus_tests::shared_broker::{Share, SharedBroker};
 use std::fs;
 use std::net::Ipv4Addr;
-use std::ops::Deref;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 const ZERO: QoS = QoS::AtMostOnce;
 const TWO: QoS = QoS::ExactlyOnce;
 
-/// The broker that tests share while any of them needs it.
-static SHARED: Mutex<Weak<Broker>> = Mutex::new(Weak::new());
-
 /// A share in a broker with the defaults.
-struct Shared(Option<Arc<Broker>>);
-
-fn shared() -> Shared {
-    let mut shared = SHARED.lock().unwrap_or_else(PoisonError::into_inner);
-    let running = shared.upgrade().unwrap_or_else(|| {
-        let broker = Arc::new(Broker::start_mqttsn(&[]));
-        *shared = Arc::downgrade(&broker);
-        broker
-    });
-    Shared(Some(running))
-}
-
-impl Deref for Shared {
-    type Target = Broker;
-
-    fn deref(&self) -> &Broker {
-        self.0.as_ref().expect("taken by drop alone")
-    }
-}
-
-impl Drop for Shared {
-    fn drop(&mut self) {
-        // Nobody gets a share meanwhile.
-        let _shared = SHARED.lock().unwrap_or_else(PoisonError::into_inner);
-        let last = self.0.take().and_then(Arc::into_inner);
-        if let Some(broker) = last.filter(|_| !std::thread::panicking()) {
-            broker.stop();
-        }
-    }
+fn shared() -> Share {
+    static SHARED: SharedBroker = SharedBroker::new();
+    SHARED.share(|| Broker::start_mqttsn(&[]))
 }
 
 /// A name that no other test uses, for a topic or a client.

@@ -35,45 +35,15 @@ mod text;
 mod topics;
 
 use ringbus_tests::broker::Broker;
+use ringbus_tests::shared_broker::{Share, SharedBroker};
 use ringbus_tests::web::{Frame, WebClient};
-use std::ops::Deref;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, Weak};
-
-/// The broker that tests share while any of them needs it.
-static SHARED: Mutex<Weak<Broker>> = Mutex::new(Weak::new());
 
 /// A share in a broker that takes messages of 16 MiB and compresses for who asks.
-struct Shared(Option<Arc<Broker>>);
-
-fn shared() -> Shared {
-    let mut shared = SHARED.lock().unwrap_or_else(PoisonError::into_inner);
-    let running = shared.upgrade().unwrap_or_else(|| {
-        let flags = ["--max-packet-size", "17MiB", "--ws-compression"];
-        let broker = Arc::new(Broker::start_web_socket(&flags));
-        *shared = Arc::downgrade(&broker);
-        broker
-    });
-    Shared(Some(running))
-}
-
-impl Deref for Shared {
-    type Target = Broker;
-
-    fn deref(&self) -> &Broker {
-        self.0.as_ref().expect("taken by drop alone")
-    }
-}
-
-impl Drop for Shared {
-    fn drop(&mut self) {
-        // Nobody gets a share meanwhile.
-        let _shared = SHARED.lock().unwrap_or_else(PoisonError::into_inner);
-        let last = self.0.take().and_then(Arc::into_inner);
-        if let Some(broker) = last.filter(|_| !std::thread::panicking()) {
-            broker.stop();
-        }
-    }
+fn shared() -> Share {
+    static SHARED: SharedBroker = SharedBroker::new();
+    let flags = ["--max-packet-size", "17MiB", "--ws-compression"];
+    SHARED.share(|| Broker::start_web_socket(&flags))
 }
 
 /// A topic that no other test uses.
