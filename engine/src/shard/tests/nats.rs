@@ -120,6 +120,47 @@ fn without_connect_each_op_is_confirmed_in_order() {
     }
 }
 
+/// An op that is like the one before is not read again: what CONNECT changes holds for it all the same.
+#[test]
+fn a_second_connect_holds_for_an_op_that_came_before_it_too() {
+    for shards in [1, 4] {
+        let mut net = Net::new(shards);
+        let socket = connect(&mut net, 0);
+        let op = "PUB a.b 2\r\nhi\r\n";
+        let ops = format!(
+            "{op}{op}PING\r\nCONNECT {{\"verbose\":true}}\r\n{op}{op}CONNECT {{\"verbose\":false}}\r\n{op}PING\r\n"
+        );
+        let answers = say(&mut net, socket, &ops);
+        assert_eq!(answers, "PONG\r\n+OK\r\n+OK\r\n+OK\r\nPONG\r\n");
+    }
+}
+
+/// Subjects and lengths that take turns, each alike with one before but the last.
+#[test]
+fn ops_that_take_turns_arrive_as_they_are() {
+    for shards in [1, 4] {
+        let mut net = Net::new(shards);
+        let subscriber = connect(&mut net, 0);
+        say(&mut net, subscriber, "SUB t.* 1\r\nPING\r\n");
+        let publisher = connect(&mut net, usize::from(shards) - 1);
+        for payload_len in [0, 1, 15, 30, 31, 62, 63, 94, 95, 200] {
+            let payload = "p".repeat(payload_len);
+            let op = |verb: &str| format!("{verb} {payload_len}\r\n{payload}\r\n");
+            let (one, other) = (op("PUB t.a"), op("PUB t.b"));
+            let ops = [&one, &one, &other, &one, &other, &other].map(String::as_str);
+            say(&mut net, publisher, &(ops.concat() + "PING\r\n"));
+            let heard = read(&mut net, subscriber);
+            // Two topics may have two owners: the order holds for each.
+            for (subject, count) in [("t.a", 3), ("t.b", 3)] {
+                let line = format!("MSG {subject} 1 {payload_len}\r\n{payload}\r\n");
+                assert_eq!(heard.matches(&line).count(), count, "{heard}");
+            }
+            let line_len = "MSG t.a 1 \r\n\r\n".len() + payload_len.to_string().len();
+            assert_eq!(heard.len(), 6 * (line_len + payload_len));
+        }
+    }
+}
+
 #[test]
 fn messages_go_to_mqtt_and_back() {
     for shards in [1, 2, 4] {
