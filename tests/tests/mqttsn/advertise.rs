@@ -106,7 +106,10 @@ fn without_an_address_no_gateway_advertises() {
 
 #[test]
 fn what_cannot_be_sent_is_said_and_nothing_more() {
-    // To a multicast address of another interface's scope there is no way from here.
+    if UdpSocket::bind("[::1]:0").is_err() {
+        return; // A machine without IPv6 has no address that it refuses like this.
+    }
+    // There is no interface of that number.
     let to = "[ff02::1%999999]:1884";
     let listen = ["--listen", "mqttsn://[::1]:0"];
     let broker = Broker::start_mqttsn(&[&listen[..], &["--mqttsn-advertise", to]].concat());
