@@ -10,7 +10,7 @@ pub use signals::Signals;
 
 use crate::base::ShardId;
 use crate::base::limits::MAILBOX_BATCHES_MAX;
-use crate::config::Config;
+use crate::config::{Config, Listener};
 use crate::io::clock::Clock;
 use crate::io::listener::{Acceptor, ListenError};
 use crate::io::probe::{self, Choice, Driver, Refused};
@@ -284,7 +284,11 @@ fn bind(config: &Config) -> Result<Listening, ListenError> {
         .partition(|listener| listener.is_udp());
     let acceptors = streams.into_iter().map(Acceptor::bind);
     let acceptors = acceptors.collect::<Result<_, _>>()?;
-    let bind = |listener| UdpListener::bind(listener, config.shards);
+    let bind = |listener: &Listener| {
+        let reached = config.mqttsn_advertise.iter().copied();
+        let reached: Vec<_> = reached.filter(|&to| listener.reaches(to)).collect();
+        UdpListener::bind(listener, config.shards, &reached)
+    };
     let udp = datagrams.into_iter().map(bind);
     Ok((acceptors, udp.collect::<Result<_, _>>()?))
 }

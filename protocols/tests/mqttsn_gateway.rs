@@ -236,6 +236,71 @@ fn mqttsn_6_12_good_bye_is_answered_and_leaves_no_will() {
     assert_eq!(line.gateway.take_will(), None);
 }
 
+/// What the session of a client keeps is the will that it last said, however it went.
+#[test]
+fn mqttsn_6_3_the_will_is_kept_with_the_session() {
+    let mut line = with_will();
+    line.hear(&Packet::WillMsgUpd(b"changed"));
+    assert_eq!(line.gateway.kept_will(), Some(Box::new(will(b"changed"))));
+    line.hear(&DISCONNECT);
+    assert_eq!(line.gateway.take_will(), None);
+    let kept = line.gateway.kept_will().expect("it is kept");
+    assert_eq!(*kept, will(b"changed"));
+
+    let mut line = Line::new();
+    line.hear(&connect(false, false));
+    line.gateway.resume_will(kept);
+    assert_eq!(line.gateway.take_will(), None, "not connected yet");
+    line.tell(&connack(ReasonCode::Success));
+    // It is as if it had come with CONNECT.
+    line.hear(&Packet::WillMsgUpd(b"again"));
+    assert_eq!(line.seconds_later(90).verdict, Verdict::Lost);
+    assert_eq!(line.gateway.kept_will(), Some(Box::new(will(b"again"))));
+    assert_eq!(line.gateway.take_will(), Some(will(b"again")));
+}
+
+#[test]
+fn mqttsn_6_3_a_will_that_comes_with_connect_replaces_the_one_that_was_kept() {
+    let kept = || Box::new(will(b"of before"));
+    for topic in [Some(WILL_TOPIC), None] {
+        let mut line = Line::new();
+        line.hear(&connect(false, true));
+        line.hear(&Packet::WillTopic(topic));
+        line.hear(&Packet::WillMsg(b"new"));
+        line.gateway.resume_will(kept());
+        line.tell(&connack(ReasonCode::Success));
+        line.seconds_later(90);
+        let new = topic.map(|_| will(b"new"));
+        assert_eq!(line.gateway.take_will(), new);
+    }
+}
+
+#[test]
+fn mqttsn_6_3_the_session_of_a_clean_connect_keeps_no_will() {
+    let mut line = Line::new();
+    line.hear(&connect(true, true));
+    line.hear(&Packet::WillTopic(Some(WILL_TOPIC)));
+    line.hear(&Packet::WillMsg(b"bye"));
+    line.tell(&connack(ReasonCode::Success));
+    assert_eq!(line.gateway.kept_will(), None);
+    assert_eq!(line.gateway.take_will(), Some(will(b"bye")));
+}
+
+/// A client that says CONNECT again may have started anew, which changes nothing of its session.
+#[test]
+fn mqttsn_6_3_connect_without_a_will_leaves_the_will_of_before() {
+    let mut line = with_will();
+    line.hear(&PING);
+    line.seconds_later(11);
+    let out = line.hear(&connect(false, false));
+    assert_eq!(
+        (out.verdict, &out.client()[..]),
+        (Verdict::Open, &[CONNACK][..])
+    );
+    line.seconds_later(90);
+    assert_eq!(line.gateway.take_will(), Some(will(b"bye")));
+}
+
 /// A session that is taken over leaves its will: the new connection has its own.
 #[test]
 fn the_broker_ends_the_connection() {

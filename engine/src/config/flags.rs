@@ -163,6 +163,33 @@ pub struct ServeFlags {
     #[arg(help_heading = "MQTT-SN")]
     pub mqttsn_retry: String,
 
+    /// Tell MQTT-SN clients at this address that the gateway is there (repeatable)
+    ///
+    /// An IP address and a port: a broadcast address of a network, a multicast
+    /// group, or one host. ADVERTISE leaves by each listener of the same
+    /// family, at the start and then at the interval below. A group is joined,
+    /// so that clients can search for the gateway there.
+    ///
+    /// Example: ringbus -l mqttsn://0.0.0.0 --mqttsn-advertise 192.168.1.255:1884
+    #[arg(long, value_name = "ADDRESS", env = "RINGBUS_MQTTSN_ADVERTISE")]
+    #[arg(help_heading = "MQTT-SN")]
+    pub mqttsn_advertise: Vec<String>,
+
+    /// Time from one such message to the next, 1s to 65535s
+    ///
+    /// Clients are told, and look for another gateway after some that were
+    /// missing.
+    ///
+    /// Example: ringbus --mqttsn-advertise 239.1.2.3:1884 --mqttsn-advertise-interval 5m
+    #[arg(
+        long,
+        value_name = "TIME",
+        env = "RINGBUS_MQTTSN_ADVERTISE_INTERVAL",
+        default_value = "15m"
+    )]
+    #[arg(help_heading = "MQTT-SN")]
+    pub mqttsn_advertise_interval: String,
+
     /// How many shards (threads) to run [default: one per CPU allowed]
     ///
     /// A shard owns its connections, its sessions and one partition of the

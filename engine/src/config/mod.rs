@@ -4,6 +4,7 @@
 //! parsing, `--help` and the environment variables. `model` turns the raw text
 //! into types that cannot be wrong; nothing below it checks a flag again.
 
+mod advertise;
 mod cpus;
 mod error;
 mod flags;

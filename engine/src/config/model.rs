@@ -1,5 +1,6 @@
 //! The validated configuration: what every other module takes for granted.
 
+use super::advertise;
 use super::cpus::{Machine, parse_list};
 use super::error::{ConfigError, Problem};
 use super::flags::Given;
@@ -12,6 +13,7 @@ use crate::base::limits::SHARDS_MAX;
 use ringbus_protocols::http::OriginList;
 use ringbus_protocols::mqttsn::PredefinedTopics;
 use ringbus_protocols::topic::TopicFilter;
+use std::net::SocketAddr;
 use std::time::Duration;
 
 /// The largest packet MQTT can express: a 4-byte remaining length and its header.
@@ -32,6 +34,8 @@ const RETAINED_MESSAGES_MAX: u64 = 1 << 32;
 const RETAINED_BYTES_MAX: u64 = 1 << 40;
 /// The most whole days below the value that means for ever.
 const SESSION_EXPIRY_MAX: Duration = Duration::from_secs(49_710 * 86_400);
+/// What the Duration field of ADVERTISE can say [MQTTSN-5.4.1].
+const ADVERTISE_INTERVAL_MAX: Duration = Duration::from_secs(65_535);
 const TEN_MINUTES: Duration = Duration::from_secs(600);
 
 /// Everything `ringbus serve` was asked to do. Made only by [`Config::new`].
@@ -65,6 +69,11 @@ pub struct Config {
     pub mqttsn_clients_max: usize,
     /// How long an MQTT-SN client may take to acknowledge before it is sent the same again.
     pub mqttsn_retry: Duration,
+    /// Where MQTT-SN gateways say that they are there; each listener does so to those that it
+    /// [reaches](Listener::reaches), and one reaches each.
+    pub mqttsn_advertise: Vec<SocketAddr>,
+    /// Seconds from one such message to the next, 1 or more.
+    pub mqttsn_advertise_interval: u16,
     /// The largest packet taken, in bytes, header included.
     pub max_packet_size: u32,
     /// Connections of all shards together; `None`: what open files allow.
@@ -194,16 +203,19 @@ impl Config {
         let flags = &given.flags;
         let cpus = reader.cpus(machine)?;
         let max_packet_size = reader.max_packet_size()?;
+        let listeners = reader.listeners()?;
         Ok(Config {
             shards: reader.shards(machine, &cpus)?,
             cpus,
             partition_levels: reader.partition_levels()?,
-            listeners: reader.listeners()?,
             ws_origins: reader.ws_origins()?,
             ws_compression: flags.ws_compression,
             ws_ping: reader.duration_or_off("ws-ping", &flags.ws_ping)?,
             nats_control_line_max: reader.nats_control_line_max()?,
             nats_ping: reader.duration_or_off("nats-ping", &flags.nats_ping)?,
+            mqttsn_advertise: reader.mqttsn_advertise(&listeners)?,
+            mqttsn_advertise_interval: reader.mqttsn_advertise_interval()?,
+            listeners,
             mqttsn_topics: reader.mqttsn_topics()?,
             mqttsn_open_topics: reader.mqttsn_open_topics()?,
             mqttsn_clients_max: reader.mqttsn_clients_max()?,
@@ -512,6 +524,33 @@ impl Reader<'_> {
             filters.push(text.into());
         }
         Ok((!filters.is_empty()).then_some(filters))
+    }
+
+    fn mqttsn_advertise(&self, listeners: &[Listener]) -> Result<Vec<SocketAddr>, ConfigError> {
+        let flag = "mqttsn-advertise";
+        let mut addresses = Vec::new();
+        for text in self.given.each(flag, &self.given.flags.mqttsn_advertise) {
+            let to = advertise::parse(text, listeners)
+                .map_err(|problem| self.fail(flag, text, problem))?;
+            if addresses.contains(&to) {
+                let problem = Problem::new("is listed twice", "remove one of the two");
+                return Err(self.fail(flag, text, problem));
+            }
+            addresses.push(to);
+        }
+        Ok(addresses)
+    }
+
+    /// In whole seconds, rounded up: so it is told.
+    fn mqttsn_advertise_interval(&self) -> Result<u16, ConfigError> {
+        let (flag, text) = (
+            "mqttsn-advertise-interval",
+            &self.given.flags.mqttsn_advertise_interval,
+        );
+        let span = quantity::duration(text, Duration::from_secs(1)..=ADVERTISE_INTERVAL_MAX)
+            .map_err(|problem| self.fail(flag, text, problem))?;
+        let seconds = span.as_millis().div_ceil(1000);
+        Ok(u16::try_from(seconds).expect("the range ends at 65,535 s"))
     }
 
     fn rate(&self, flag: &'static str, text: Option<&str>) -> Result<Option<u32>, ConfigError> {

@@ -54,6 +54,8 @@ fn defaults_are_loopback_and_one_shard_per_cpu() {
     assert_eq!(config.mqttsn_open_topics, None);
     assert_eq!(config.mqttsn_clients_max, 262_144);
     assert_eq!(config.mqttsn_retry, Duration::from_secs(10));
+    assert_eq!(config.mqttsn_advertise, []);
+    assert_eq!(config.mqttsn_advertise_interval, 900);
     assert!(config.is_local_only());
     assert_eq!(config.partition_levels, PartitionLevels::default());
     assert_eq!(config.max_packet_size, 2 << 20);
@@ -94,6 +96,11 @@ fn every_flag_reaches_the_config() {
         "mqtt://0.0.0.0:1",
         "-l",
         "unix:/run/x",
+        "-l",
+        "mqttsn://0.0.0.0",
+        "--mqttsn-advertise=192.168.1.255:1884",
+        "--mqttsn-advertise=239.1.2.3:1885",
+        "--mqttsn-advertise-interval=1001ms",
         "--max-packet-size=1KiB",
         "--max-connections=9",
         "--queue-bytes=2KiB",
@@ -125,7 +132,7 @@ fn every_flag_reaches_the_config() {
     assert_eq!([0, 1, 2].map(|shard| config.cpu_of(shard)), [1, 2, 1]);
     assert_eq!(config.partition_levels.default, 3);
     assert_eq!(config.partition_levels.roots, [("spBv1.0".into(), 4)]);
-    assert_eq!(config.listeners.len(), 2);
+    assert_eq!(config.listeners.len(), 3);
     assert!(!config.is_local_only());
     assert_eq!((config.max_packet_size, config.queue_bytes), (1024, 2048));
     assert_eq!(config.max_connections, Some(9));
@@ -147,6 +154,11 @@ fn every_flag_reaches_the_config() {
     assert_eq!(config.versions, Versions::parse("5").expect("a list"));
     assert_eq!(config.mqttsn_retry, Duration::from_secs(5));
     assert_eq!(config.mqttsn_clients_max, 7);
+    let advertise = ["192.168.1.255:1884", "239.1.2.3:1885"];
+    let advertise = advertise.map(|text| text.parse().expect("an address"));
+    assert_eq!(config.mqttsn_advertise, advertise);
+    // The field has whole seconds.
+    assert_eq!(config.mqttsn_advertise_interval, 2);
     assert_eq!(config.drain_timeout, Duration::ZERO);
     assert_eq!((config.pace_us_max, config.io), (0, IoChoice::Glommio));
     assert_eq!(config.sys_interval, Duration::ZERO);
@@ -267,6 +279,41 @@ fn every_bad_value_is_one_line_with_flag_value_and_remedy() {
         (
             &["--sys-interval=100ms"],
             "--sys-interval 100ms: is too small (use 1s to 10m; nearest: 1s)",
+        ),
+        (
+            &["--mqttsn-advertise=192.168.1.255"],
+            "--mqttsn-advertise 192.168.1.255: is not an address (write an IP address and a port, as 192.168.1.255:1884, 239.1.2.3:1884 or [ff02::1%2]:1884)",
+        ),
+        (
+            &["--mqttsn-advertise=127.0.0.1:0"],
+            "--mqttsn-advertise 127.0.0.1:0: is nobody's address (write an IP address and a port, as 192.168.1.255:1884, 239.1.2.3:1884 or [ff02::1%2]:1884)",
+        ),
+        (
+            &["--mqttsn-advertise=192.168.1.255:1884"],
+            "--mqttsn-advertise 192.168.1.255:1884: the MQTT-SN listener of IPv4 is a loopback address, which reaches nobody else (add --listen mqttsn://0.0.0.0)",
+        ),
+        (
+            &["--mqttsn-advertise=[ff02::1]:1884"],
+            "--mqttsn-advertise [ff02::1]:1884: there is no MQTT-SN listener of IPv6 to send it (add --listen mqttsn://[::])",
+        ),
+        (
+            &["-l", "mqtt://0.0.0.0", "--mqttsn-advertise=239.1.2.3:1884"],
+            "--mqttsn-advertise 239.1.2.3:1884: there is no MQTT-SN listener of IPv4 to send it (add --listen mqttsn://0.0.0.0)",
+        ),
+        (
+            &[
+                "--mqttsn-advertise=127.0.0.1:1",
+                "--mqttsn-advertise=127.0.0.1:1",
+            ],
+            "--mqttsn-advertise 127.0.0.1:1: is listed twice (remove one of the two)",
+        ),
+        (
+            &["--mqttsn-advertise-interval=999ms"],
+            "--mqttsn-advertise-interval 999ms: is too small (use 1s to 65535s; nearest: 1s)",
+        ),
+        (
+            &["--mqttsn-advertise-interval=1d"],
+            "--mqttsn-advertise-interval 1d: is too large (use 1s to 65535s; nearest: 65535s)",
         ),
         (
             &["--partition-levels=a/b=2"],

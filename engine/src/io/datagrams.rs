@@ -82,6 +82,14 @@ impl Inlet {
     }
 }
 
+/// Datagrams that the kernel did not take.
+#[derive(Debug, Default)]
+pub(super) struct Unsent {
+    pub(super) count: usize,
+    /// The last of those that it would not have taken at another moment either, and why.
+    pub(super) refusal: Option<(SocketAddr, io::Error)>,
+}
+
 /// Sends datagrams, a batch at a time.
 pub(super) struct Outlet {
     names: Box<[Name]>,
@@ -100,10 +108,10 @@ impl Outlet {
         }
     }
 
-    /// Sends all of them, each by the socket of its listener. Returns how many the kernel did not
-    /// take: UDP may lose, so nothing waits for room.
-    pub(super) fn send(&mut self, sockets: &[RawFd], datagrams: &Datagrams) -> usize {
-        let (mut at, mut dropped) = (0, 0);
+    /// Sends all of them, each by the socket of its listener. What the kernel does not take is
+    /// lost: UDP may lose, so nothing waits for room.
+    pub(super) fn send(&mut self, sockets: &[RawFd], datagrams: &Datagrams) -> Unsent {
+        let (mut at, mut dropped, mut refusal) = (0, 0, None);
         while at < datagrams.len() {
             let listener = datagrams.listener(at);
             let count = self.fill(datagrams, at);
@@ -116,13 +124,17 @@ impl Outlet {
                 Ok(sent) => at += sent,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 // This one cannot be sent, or there is no room for it.
-                Err(_) => {
+                Err(error) => {
+                    if !is_lack_of_room(&error) {
+                        refusal = Some((datagrams.get(at).0, error));
+                    }
                     dropped += 1;
                     at += 1;
                 }
             }
         }
-        dropped
+        let count = dropped;
+        Unsent { count, refusal }
     }
 
     /// Points the headers at a batch that leaves by one socket; returns how many it is.
@@ -156,6 +168,11 @@ impl Outlet {
         let sent = unsafe { libc::sendmmsg(fd, self.headers.as_mut_ptr(), count, flags) };
         usize::try_from(sent).map_err(|_| io::Error::last_os_error())
     }
+}
+
+fn is_lack_of_room(error: &io::Error) -> bool {
+    let is_full = |code| code == libc::EAGAIN || code == libc::ENOBUFS;
+    error.raw_os_error().is_some_and(is_full)
 }
 
 /// Datagrams that the kernel dropped so far because the socket's buffer was full.
@@ -256,7 +273,7 @@ mod tests {
         }
         let descriptors = [sockets[0].as_raw_fd(), sockets[1].as_raw_fd()];
         let mut outlet = Outlet::new();
-        assert_eq!(outlet.send(&descriptors, &datagrams), 0);
+        assert_eq!(outlet.send(&descriptors, &datagrams).count, 0);
         let mut inlet = Inlet::new();
         let mut lengths = Vec::new();
         while let Ok(received) = inlet.receive(receiver.as_raw_fd()) {
@@ -286,7 +303,10 @@ mod tests {
         datagrams.push(7, to, b"by no socket");
         datagrams.push(0, to, b"two");
         let descriptors = [receiver.as_raw_fd()];
-        assert_eq!(Outlet::new().send(&descriptors, &datagrams), 2);
+        let unsent = Outlet::new().send(&descriptors, &datagrams);
+        assert_eq!(unsent.count, 2);
+        let (refused, error) = unsent.refusal.expect("one had no socket, one another kind");
+        assert!(refused.is_ipv6(), "{refused}: {error}");
         let mut inlet = Inlet::new();
         assert_eq!(inlet.receive(receiver.as_raw_fd()).ok(), Some(2));
         let texts = [0, 1].map(|at| inlet.get(at).expect("an address").1);

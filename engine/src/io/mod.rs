@@ -5,6 +5,7 @@
 //! kernel interface can do with a socket ([`host::Port`]) and reap its events.
 //! `probe` chooses between them before anything else is started.
 
+mod broadcast;
 pub mod clock;
 mod control;
 mod datagrams;

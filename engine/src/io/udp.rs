@@ -4,6 +4,7 @@
 //! one shard. A second process could join in with `SO_REUSEPORT` as well, and take a part of the
 //! clients without either noticing; therefore the first socket is bound without it.
 
+use super::broadcast;
 use super::listener::ListenError;
 use crate::config::{ListenAddress, Listener};
 use socket2::{Domain, SockAddr, Socket, Type};
@@ -23,19 +24,24 @@ pub struct UdpListener {
 }
 
 impl UdpListener {
-    /// Binds a socket for each shard; with port 0 all get the same port.
+    /// Binds a socket for each shard; with port 0 all get the same port. The first may send to
+    /// `advertise`, though they be addresses of many.
     ///
     /// # Errors
     /// The address is taken, not of this machine, or not permitted.
     ///
     /// # Panics
     /// The address is none of UDP.
-    pub fn bind(listener: &Listener, shards: u16) -> Result<Self, ListenError> {
+    pub fn bind(
+        listener: &Listener,
+        shards: u16,
+        advertise: &[SocketAddr],
+    ) -> Result<Self, ListenError> {
         let ListenAddress::Udp(address) = listener.address else {
             panic!("{listener} does not take datagrams");
         };
-        let (sockets, actual) =
-            bind_all(address, shards).map_err(|error| ListenError::new(listener, error))?;
+        let (sockets, actual) = bind_all(address, shards, advertise)
+            .map_err(|error| ListenError::new(listener, error))?;
         Ok(Self {
             sockets,
             listener: Listener {
@@ -57,16 +63,22 @@ impl UdpListener {
     }
 }
 
-fn bind_all(address: SocketAddr, shards: u16) -> io::Result<(Vec<Socket>, SocketAddr)> {
+fn bind_all(
+    address: SocketAddr,
+    shards: u16,
+    advertise: &[SocketAddr],
+) -> io::Result<(Vec<Socket>, SocketAddr)> {
     let first = open(address)?;
     first.bind(&address.into())?;
     // From here on it shares the address with those that follow.
     first.set_reuse_port(true)?;
+    broadcast::speak_to(&first, address, advertise)?;
     let actual = first.local_addr()?.as_socket().unwrap_or(address);
     let mut sockets = vec![first];
     for _ in 1..shards {
         let socket = open(address)?;
         socket.set_reuse_port(true)?;
+        broadcast::leave_to_the_first(&socket, actual)?;
         socket.bind(&SockAddr::from(actual))?;
         sockets.push(socket);
     }
@@ -113,17 +125,17 @@ mod tests {
 
     #[test]
     fn all_shards_have_one_port_and_nobody_else_gets_it() {
-        let bound = UdpListener::bind(&loopback(), 4).expect("a free port");
+        let bound = UdpListener::bind(&loopback(), 4, &[]).expect("a free port");
         let address = |socket: &Socket| socket.local_addr().expect("bound").as_socket();
         let first = address(&bound.sockets[0]);
         assert!(bound.sockets.iter().all(|socket| address(socket) == first));
-        let error = UdpListener::bind(bound.listener(), 4).expect_err("taken");
+        let error = UdpListener::bind(bound.listener(), 4, &[]).expect_err("taken");
         assert!(error.to_string().contains("address in use"), "{error}");
     }
 
     #[test]
     fn every_shard_gets_its_share_and_a_sender_always_the_same() {
-        let bound = UdpListener::bind(&loopback(), 2).expect("a free port");
+        let bound = UdpListener::bind(&loopback(), 2, &[]).expect("a free port");
         let to = bound.sockets[0].local_addr().expect("bound");
         let to = to.as_socket().expect("an address of the Internet");
         let mut counts = [0, 0];

@@ -4,7 +4,7 @@ use crate::base::{Nanos, Scheme};
 use crate::config::{Config, ListenAddress, Listener};
 use crate::io::listener::Acceptor;
 use crate::pubsub::{Partitioner, RetainedQuota};
-use crate::shard::{Admission, NatsConfig, Rate, ShardConfig, SnConfig, WebConfig};
+use crate::shard::{Admission, Advertise, NatsConfig, Rate, ShardConfig, SnConfig, WebConfig};
 use ahash::RandomState;
 use ringbus_protocols::mqttsn::Settings;
 use std::sync::Arc;
@@ -51,6 +51,7 @@ pub(super) fn shard_config(
                 ..Settings::default()
             },
             open_topics: config.mqttsn_open_topics.clone(),
+            advertise: advertise(config),
             local_listeners: local_listeners(config),
             admission: Arc::new(Admission::new(config.mqttsn_clients_max)),
         },
@@ -87,6 +88,20 @@ fn nats_config(config: &Config, acceptors: &[Acceptor], server: u64) -> NatsConf
         port: address.map_or(0, |at| at.port()),
         control_line_max: config.nats_control_line_max,
         ping: nanos(config.nats_ping),
+    }
+}
+
+/// Each address by every listener that reaches it.
+fn advertise(config: &Config) -> Advertise {
+    let udp = config.listeners.iter().filter(|listener| listener.is_udp());
+    let by_each = udp.zip(0_u16..).flat_map(|(listener, number)| {
+        let reached = config.mqttsn_advertise.iter();
+        let reached = reached.filter(|&&to| listener.reaches(to));
+        reached.map(move |&to| (number, to))
+    });
+    Advertise {
+        to: by_each.collect(),
+        interval_seconds: config.mqttsn_advertise_interval,
     }
 }
 

@@ -14,6 +14,7 @@ use std::sync::Arc;
 
 use crate::base::{ConnId, Key, Nanos, ShardId};
 use crate::pubsub::{PublisherId, Stored};
+use ringbus_protocols::mqttsn::Will;
 
 /// A session that never expires [MQTT5-3.1.2-23].
 pub const NEVER_EXPIRES: u32 = u32::MAX;
@@ -51,6 +52,8 @@ pub struct Session {
 /// What few sessions have, so that the others are small.
 #[derive(Debug, Default)]
 pub struct Rare {
+    /// The will of a client of MQTT-SN, while it is not connected [MQTTSN-6.3].
+    pub kept_will: Option<Box<Will>>,
     /// Those of the subscriptions that are shared.
     pub shared: Vec<Key>,
     /// Retained replays under way for it.
@@ -87,6 +90,12 @@ impl Session {
     #[must_use]
     pub fn has_shared(&self) -> bool {
         !self.shared().is_empty() || self.outbound.shared() > 0
+    }
+
+    /// The will that was kept for the next connection, which may replace it.
+    #[must_use]
+    pub fn take_kept_will(&mut self) -> Option<Box<Will>> {
+        self.rare.as_deref_mut()?.kept_will.take()
     }
 
     /// Those of the subscriptions that are shared.

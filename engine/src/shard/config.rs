@@ -5,7 +5,7 @@ use std::sync::Arc;
 use ringbus_protocols::http::OriginList;
 use ringbus_protocols::mqttsn::Settings;
 
-use super::{Admission, Rate};
+use super::{Admission, Advertise, Rate};
 use crate::auth::Mechanism;
 use crate::base::Nanos;
 use crate::config::{QueuePolicy, SharedStrategy, Versions};
@@ -128,6 +128,8 @@ pub struct SnConfig {
     /// Filters of the topics that everybody may publish to at QoS −1. `None`: every topic where
     /// only this machine can send, else none.
     pub open_topics: Option<Vec<Box<str>>>,
+    /// Where and how often the gateway says that it is there.
+    pub advertise: Advertise,
     /// By the number of a UDP listener: whether only this machine reaches it.
     pub local_listeners: Vec<bool>,
     /// The clients of the whole process, against their maximum: they take no open files, as
@@ -143,6 +145,7 @@ impl Default for SnConfig {
         Self {
             gateway: Settings::default(),
             open_topics: None,
+            advertise: Advertise::default(),
             local_listeners: Vec::new(),
             admission: Arc::new(Admission::new(SN_CLIENTS_MAX)),
         }

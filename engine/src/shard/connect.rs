@@ -181,6 +181,12 @@ impl Shard {
             .expect("it was just opened");
         session.conn = Some(id);
         let publisher = session.publisher;
+        // For a client of MQTT its CONNECT tells the will.
+        if let Some(kept) = session.take_kept_will()
+            && let Some(sn) = &mut conn.sn
+        {
+            sn.resume_will(kept);
+        }
         let will = connect.will.as_ref();
         session.will = will.map(|will| Box::new(store_will(publisher, will)));
         session.expiry_seconds = asked_expiry(connect).min(self.config.session_expiry_max);

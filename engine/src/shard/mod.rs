@@ -61,7 +61,7 @@ pub use config::{NatsConfig, ShardConfig, SnConfig, WebConfig};
 pub use effects::{Closing, Effects};
 pub use leaks::Leaks;
 pub use message::{Batch, Mail, Outcome};
-pub use mqttsn::Datagrams;
+pub use mqttsn::{Advertise, Datagrams};
 pub use output::{Output, Splice};
 pub use pacing::Pace;
 pub use rate::Rate;
@@ -158,7 +158,7 @@ impl Shard {
             properties: Vec::new(),
             web: WebShared::default(),
             nats: NatsShared::default(),
-            sn: SnShared::new(&config.hasher),
+            sn: SnShared::new(id, &config, now),
             effects: Effects::default(),
             counters: Counters::default(),
             gauges: Gauges::default(),
@@ -270,6 +270,7 @@ impl Shard {
         self.end_exhausted();
         self.close_ended();
         self.fire_timers();
+        self.advertise();
         self.partition.retained.expire(self.now, RETAINED_STEP_MAX);
         self.step_replays();
         self.tell_of_itself();
@@ -356,10 +357,19 @@ impl Shard {
         let resumed = has_resumed.then_some(self.now);
         let expiry = self.partition.retained.next_expiry();
         let sys = self.sys_deadline();
-        [self.timers.next(), retry, step, resumed, expiry, sys]
-            .into_iter()
-            .flatten()
-            .min()
+        let advertise = self.advertise_deadline();
+        [
+            self.timers.next(),
+            retry,
+            step,
+            resumed,
+            expiry,
+            sys,
+            advertise,
+        ]
+        .into_iter()
+        .flatten()
+        .min()
     }
 
     /// How to wait for the next turn. `cpu` tells the CPU time of this thread.

@@ -87,6 +87,7 @@ impl Shard {
         }
         if let Some(session) = conn.session {
             self.gauges.connected -= 1;
+            self.keep_sn_will(session, &conn);
             self.disconnect_session(session, with_will);
         }
         if let Some(sn) = conn.sn {

@@ -203,6 +203,8 @@ pub(crate) fn config(io: IoChoice) -> Config {
         mqttsn_open_topics: None,
         mqttsn_clients_max: 100,
         mqttsn_retry: Duration::from_secs(10),
+        mqttsn_advertise: Vec::new(),
+        mqttsn_advertise_interval: 900,
         io,
         log_format: LogFormat::Text,
         log_level: LogLevel::Info,

@@ -1,6 +1,7 @@
 //! MQTT-SN as a sensor sees it: the broker as a process, UDP sockets, and a client that was written
 //! from the specification alone. Tests are named by its clauses.
 
+mod advertise;
 mod bad_input;
 mod connect;
 mod doors;

@@ -85,6 +85,31 @@ fn mqttsn_6_3_who_is_asked_for_a_will_may_have_none() {
 }
 
 #[test]
+fn mqttsn_6_3_the_will_of_a_session_that_stays_is_kept() {
+    let broker = shared();
+    let topic = fresh("kept");
+    let mut witness = watcher(&broker, &topic);
+    let hello = SnHello::persistent(&fresh("comes-back")).with_duration(1);
+    let with_will = hello.clone().with_will(&topic, "kept");
+    SnClient::hello(&broker, &with_will).disconnect();
+    // It comes back without a word about the will, by other ports, and is lost each time.
+    for _ in 0..2 {
+        let _client = SnClient::hello(&broker, &hello);
+        witness.expect(&topic, "kept", ONE, false);
+    }
+    let changed = hello.clone().with_will(&topic, "changed");
+    let _client = SnClient::hello(&broker, &changed);
+    witness.expect(&topic, "changed", ONE, false);
+    // A clean session has none; one that stays and follows it neither.
+    let clean = SnHello::new(&hello.client_id);
+    SnClient::hello(&broker, &clean).disconnect();
+    let _client = SnClient::hello(&broker, &hello);
+    let _clock = SnClient::hello(&broker, &mortal(&topic, "clock", 2));
+    witness.expect(&topic, "clock", ONE, false);
+    witness.expect_nothing();
+}
+
+#[test]
 fn mqttsn_6_4_a_will_can_be_changed_and_deleted() {
     let broker = shared();
     let (topic, other) = (fresh("before"), fresh("after"));

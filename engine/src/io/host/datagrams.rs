@@ -1,6 +1,7 @@
 //! Datagrams to and from the shard.
 
 use super::Host;
+use super::seldom::Seldom;
 use crate::base::Nanos;
 use crate::io::datagrams::{Outlet, lost};
 use std::net::SocketAddr;
@@ -17,6 +18,7 @@ pub(super) struct UdpSockets {
     lost: Box<[u32]>,
     /// `None` if there are no sockets.
     outlet: Option<Box<Outlet>>,
+    refusal: Seldom,
     ask_at: Nanos,
     /// Something came since the kernel was last asked.
     is_used: bool,
@@ -27,6 +29,7 @@ impl UdpSockets {
         Self {
             lost: vec![0; sockets.len()].into(),
             outlet: (!sockets.is_empty()).then(|| Box::new(Outlet::new())),
+            refusal: Seldom::default(),
             sockets,
             ask_at: Nanos::ZERO,
             is_used: false,
@@ -58,9 +61,14 @@ impl Host {
         if datagrams.is_empty() {
             return;
         }
-        let dropped = outlet.send(&self.udp.sockets, datagrams);
+        let unsent = outlet.send(&self.udp.sockets, datagrams);
         datagrams.clear();
-        self.shard.count_unsent(dropped);
+        self.shard.count_unsent(unsent.count);
+        if let Some((to, error)) = unsent.refusal
+            && self.udp.refusal.is_due(self.now)
+        {
+            tracing::warn!("cannot send a datagram to {to}: {error}");
+        }
     }
 
     /// Counts what did not get as far as this process.

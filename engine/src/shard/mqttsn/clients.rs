@@ -3,8 +3,9 @@
 use ringbus_protocols::mqttsn::{Gateway, Io, Packet, Settings, Verdict, Will};
 
 use super::{Node, Place, SnAddress, SnShared};
-use crate::base::{ConnId, Nanos, Peer, Scheme, ShardId, Socket, SocketAddr};
+use crate::base::{ConnId, Nanos, Peer, Scheme, SessionId, ShardId, Socket, SocketAddr};
 use crate::pubsub::{Message, PublisherId, Stored};
+use crate::shard::connection::Connection;
 use crate::shard::sys::is_brokers_own;
 use crate::shard::{Output, Shard};
 
@@ -31,6 +32,11 @@ impl Sn {
     /// When it needs attention if nothing comes; [`Nanos::MAX`] for never.
     pub(in crate::shard) fn deadline(&self) -> Nanos {
         self.deadline
+    }
+
+    /// The client's session had kept its will.
+    pub(in crate::shard) fn resume_will(&mut self, kept: Box<Will>) {
+        self.gateway.resume_will(kept);
     }
 
     /// Where it is, if that is its peer.
@@ -278,6 +284,17 @@ impl Shard {
             self.counters.datagrams_sent += self.sn.send_to(sn, address);
         }
         self.sn.to_broker.clear();
+    }
+
+    /// The connection of a session is over: if that stays, so does the client's will, whether it
+    /// is published now or not [MQTTSN-6.3].
+    pub(in crate::shard) fn keep_sn_will(&mut self, session: SessionId, conn: &Connection) {
+        if let Some(sn) = &conn.sn
+            && let Some(will) = sn.gateway.kept_will()
+            && let Some(session) = self.sessions.get_mut(session)
+        {
+            session.rare().kept_will = Some(will);
+        }
     }
 
     /// MQTT cannot change a will, so it does not know of this one [MQTTSN-6.4].

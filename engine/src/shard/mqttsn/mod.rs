@@ -6,9 +6,9 @@
 //! A source address is no identity, it only says whose datagram this is: a client goes on from
 //! another address by a CONNECT, which takes its session over. Datagrams of one address come to
 //! one shard; if the client's home is another, they are mailed there, and the answers leave by
-//! the home's own socket. ADVERTISE is not sent: it would need a broadcast address of somebody's
-//! network, and clients that search are answered.
+//! the home's own socket.
 
+mod advertise;
 mod clients;
 mod datagrams;
 mod half_open;
@@ -19,8 +19,9 @@ use std::collections::HashMap;
 
 use ringbus_protocols::mqttsn::{self, Packet, PublishQoS, ReturnCode, decode, unwrap_forwarded};
 
-use super::Shard;
-use crate::base::{ConnId, Ipv6Addr, ShardId, SocketAddr, SocketAddrV6};
+use super::{Shard, ShardConfig};
+use crate::base::{ConnId, Ipv6Addr, Nanos, ShardId, SocketAddr, SocketAddrV6};
+pub use advertise::Advertise;
 pub(super) use clients::Sn;
 pub use datagrams::Datagrams;
 use half_open::HalfOpen;
@@ -38,6 +39,8 @@ pub(super) struct SnShared {
     /// The next tag for a client that is at home elsewhere; it may wrap.
     next_tag: u32,
     half_open: HalfOpen,
+    /// When ADVERTISE is next due, if this shard sends any.
+    advertise_at: Option<Nanos>,
     outgoing: Datagrams,
     /// Empty, kept for their capacity.
     to_broker: Vec<u8>,
@@ -101,13 +104,15 @@ impl SnAddress {
 }
 
 impl SnShared {
-    pub(super) fn new(hasher: &ahash::RandomState) -> Self {
+    pub(super) fn new(shard: ShardId, config: &ShardConfig, now: Nanos) -> Self {
+        let hasher = &config.hasher;
         Self {
             open: OpenTopics::default(),
             places: HashMap::with_hasher(hasher.clone()),
             remote: HashMap::with_hasher(hasher.clone()),
             next_tag: 0,
             half_open: HalfOpen::new(hasher),
+            advertise_at: advertise::first(shard, config, now),
             outgoing: Datagrams::default(),
             to_broker: Vec::new(),
             to_client: mqttsn::Datagrams::default(),
@@ -184,10 +189,10 @@ impl Shard {
                     },
                 );
             }
-            // What gateways send: two of them would answer each other for ever.
-            Packet::Advertise { .. }
-            | Packet::GwInfo { .. }
-            | Packet::ConnAck { .. }
+            // What other gateways send to everybody, and what comes back of one's own.
+            Packet::Advertise { .. } | Packet::GwInfo { .. } => {}
+            // What gateways send to clients: two of them would answer each other for ever.
+            Packet::ConnAck { .. }
             | Packet::WillTopicReq
             | Packet::WillMsgReq
             | Packet::SubAck { .. }

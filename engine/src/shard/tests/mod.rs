@@ -1,5 +1,6 @@
 //! Shards in one thread, fed by hand.
 
+mod advertise;
 mod aliases;
 mod authentication;
 mod expiry;

@@ -188,6 +188,108 @@ fn mqttsn_6_14_messages_wait_for_a_sleeping_client() {
     });
 }
 
+fn hello(clean_session: bool, will: bool) -> Packet<'static> {
+    Packet::Connect {
+        clean_session,
+        will,
+        duration_seconds: 60,
+        client_id: "mortal",
+    }
+}
+
+/// What a client of MQTT hears of a will, after it was long enough silent for that.
+fn last_words(net: &mut Net, witness: usize) -> Vec<String> {
+    net.pass(Nanos::from_secs(91));
+    net.datagrams.clear();
+    net.read(witness, Version::V5)
+}
+
+impl Net {
+    /// CONNECT and the will, at any shard.
+    fn say_will(&mut self, shard: usize, from: SocketAddr, clean_session: bool, payload: &[u8]) {
+        self.datagram(shard, from, &hello(clean_session, true));
+        self.expect(from, &[Packet::WillTopicReq]);
+        let will = WillTopic {
+            qos: QoS::AtMostOnce,
+            retain: false,
+            topic: "last/words",
+        };
+        self.datagram(shard, from, &Packet::WillTopic(Some(will)));
+        self.expect(from, &[Packet::WillMsgReq]);
+        self.datagram(shard, from, &Packet::WillMsg(payload));
+        self.expect(from, &[ACCEPTED]);
+    }
+
+    fn witness(&mut self) -> usize {
+        let witness = self.connect(0, client(Version::V5, "witness"));
+        let all = subscribe(&[("#", QoS::AtMostOnce)], Version::V5, 0);
+        self.send_bytes(witness, &all);
+        self.read(witness, Version::V5);
+        witness
+    }
+}
+
+#[test]
+fn mqttsn_6_3_the_will_is_a_part_of_the_session() {
+    const ALAS: [&str; 1] = ["publish last/words=alas q0 #0"];
+    on_shards(|net, first| {
+        let last = net.shards.len() - 1;
+        let witness = net.witness();
+        net.say_will(first, address(1), false, b"alas");
+        net.datagram(first, address(1), &GOODBYE);
+        net.expect(address(1), &[GOODBYE]);
+        assert!(last_words(net, witness).is_empty(), "it said good-bye");
+        // Wherever it comes back, again and again, and whatever it was that ended it.
+        for (shard, from) in [(last, address(2)), (first, address(3)), (first, address(3))] {
+            net.datagram(shard, from, &hello(false, false));
+            net.expect(from, &[ACCEPTED]);
+            assert_eq!(last_words(net, witness), ALAS);
+        }
+        // A connection that takes the session over takes the will over as well.
+        net.datagram(first, address(1), &hello(false, false));
+        net.datagram(last, address(2), &hello(false, false));
+        assert_eq!(net.read(witness, Version::V5), ALAS, "of the first");
+        net.expect(address(2), &[ACCEPTED]);
+        assert_eq!(last_words(net, witness), ALAS);
+        // Another will replaces it.
+        net.say_will(first, address(1), false, b"farewell");
+        assert_eq!(
+            last_words(net, witness),
+            ["publish last/words=farewell q0 #0"]
+        );
+        // An empty one does so, too.
+        net.datagram(first, address(1), &hello(false, true));
+        net.datagram(first, address(1), &Packet::WillTopic(None));
+        assert!(last_words(net, witness).is_empty());
+        net.datagram(first, address(1), &hello(false, false));
+        assert!(last_words(net, witness).is_empty());
+    });
+}
+
+#[test]
+fn mqttsn_6_3_a_clean_session_and_a_client_of_mqtt_end_the_will() {
+    on_shards(|net, first| {
+        let witness = net.witness();
+        let forget: [fn(&mut Net, usize); 2] = [
+            |net, first| net.datagram(first, address(1), &hello(true, false)),
+            |net, first| {
+                let mut of_mqtt = client(Version::V3_1_1, "mortal");
+                of_mqtt.clean_start = false;
+                let socket = net.connect(first, of_mqtt);
+                net.hang_up(socket);
+            },
+        ];
+        for forget in forget {
+            net.say_will(first, address(1), false, b"alas");
+            net.datagram(first, address(1), &GOODBYE);
+            forget(net, first);
+            assert!(last_words(net, witness).is_empty());
+            net.datagram(first, address(1), &hello(false, false));
+            assert!(last_words(net, witness).is_empty());
+        }
+    });
+}
+
 #[test]
 fn a_client_that_is_silent_is_lost_and_its_will_published() {
     on_shards(|net, first| {

@@ -149,6 +149,7 @@ impl Gateway {
         let maximum = connack.properties.receive_maximum().unwrap_or(u16::MAX);
         self.publishes_max = u8::try_from(maximum).map_or(PUBLISHES_MAX, |m| m.min(PUBLISHES_MAX));
         self.phase = Phase::Active;
+        self.leaves_will = true;
         self.heard_at = io.now;
         self.accept(io);
         Verdict::Open
@@ -171,7 +172,7 @@ impl Gateway {
         self.heard_at = io.now;
         self.has_spoken = false;
         self.refuses_predefined = false;
-        self.will = None;
+        // The will stays, as all of the session does `[MQTTSN-6.3]`.
         self.has_will = false;
         self.registrations.forget_known();
         self.accept(io);

@@ -15,8 +15,9 @@
 //!   there is no other sign that a client is gone.
 //! - **The will** stays in the gateway, because MQTT has no word for WILLTOPICUPD. Whenever the
 //!   connection ends other than by [`Verdict::Closed`], the caller publishes
-//!   [`Gateway::take_will`]; so too if another CONNECT takes the session over. Wills are not kept
-//!   beyond the connection.
+//!   [`Gateway::take_will`]; so too if another CONNECT takes the session over. It is a part of the
+//!   session `[MQTTSN-6.3]`: the caller keeps [`Gateway::kept_will`] with it and gives that to the
+//!   next gateway, [`Gateway::resume_will`]. That it was published does not end it.
 //! - **Topic ids** live as long as the connection, sleep included. A client that connects anew
 //!   registers anew, and is told again `[MQTTSN-6.10]`. Where ids begin depends on the time of
 //!   CONNECT: a late copy of an earlier connection has an id that nobody knows, not another topic.
@@ -129,6 +130,8 @@ pub struct Gateway {
     phase: Phase,
     clean_session: bool,
     has_will: bool,
+    /// The will is to be published when the connection ends.
+    leaves_will: bool,
     /// Anything but CONNECT and will arrived since the connection is there.
     has_spoken: bool,
     /// The client did not know a predefined topic id.
@@ -185,6 +188,7 @@ impl Gateway {
             phase: Phase::New,
             clean_session: false,
             has_will: false,
+            leaves_will: false,
             has_spoken: false,
             refuses_predefined: false,
             publishes_max: 0,
@@ -289,11 +293,21 @@ impl Gateway {
     /// Takes the will of a client that was connected and has not said good-bye. A caller that ends
     /// the connection other than for [`Verdict::Closed`] publishes it.
     pub fn take_will(&mut self) -> Option<Will> {
-        match self.phase {
-            Phase::Active | Phase::Asleep | Phase::Awake | Phase::Ended => {
-                self.will.take().map(|will| *will)
-            }
-            Phase::New | Phase::WillTopic | Phase::WillMessage | Phase::Connecting => None,
+        let will = self.will.take_if(|_| self.leaves_will);
+        will.map(|will| *will)
+    }
+
+    /// A copy of the will that the session of a client keeps, however the connection ends. To be
+    /// asked for before [`Gateway::take_will`], if the broker had accepted the client.
+    pub fn kept_will(&self) -> Option<Box<Will>> {
+        self.will.clone().filter(|_| !self.clean_session)
+    }
+
+    /// The broker has accepted the client, and its session had kept a will. One that came with
+    /// CONNECT replaces it, an empty one as well `[MQTTSN-6.3]`.
+    pub fn resume_will(&mut self, kept: Box<Will>) {
+        if !self.has_will {
+            self.will = Some(kept);
         }
     }
 
@@ -397,9 +411,6 @@ impl Gateway {
     }
 
     fn lose(&mut self) -> Verdict {
-        if !self.is_connected() {
-            self.will = None;
-        }
         self.phase = Phase::Ended;
         Verdict::Lost
     }

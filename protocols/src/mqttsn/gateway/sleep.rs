@@ -30,7 +30,7 @@ impl Gateway {
             let goodbye = Disconnect::new(ReasonCode::NormalDisconnection);
             goodbye.encode(Version::V5, io.to_broker);
         }
-        self.will = None;
+        self.leaves_will = false;
         self.phase = Phase::Ended;
         Verdict::Closed
     }
