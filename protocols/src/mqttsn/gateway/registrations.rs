@@ -7,10 +7,25 @@ const IDS: u16 = 0xFFFE;
 /// elsewhere: a message that was delayed must not end under a wrong topic.
 #[derive(Debug, Default)]
 pub(super) struct Registrations {
-    entries: Vec<Registration>,
+    entries: Entries,
     /// One less than the first id.
     base: u16,
 }
+
+/// Most clients have one topic, which then lies here itself.
+#[derive(Debug, Default)]
+#[expect(
+    clippy::box_collection,
+    reason = "few have many, all pay for the place"
+)]
+enum Entries {
+    #[default]
+    None,
+    One(Registration),
+    Many(Box<Vec<Registration>>),
+}
+
+const _: () = assert!(size_of::<Registrations>() <= 32);
 
 #[derive(Debug)]
 struct Registration {
@@ -26,18 +41,18 @@ impl Registrations {
         // other, are to have few ids in common.
         let spread = (now >> 20).wrapping_mul(0x9E37) % u64::from(IDS);
         Self {
-            entries: Vec::new(),
+            entries: Entries::None,
             base: u16::try_from(spread).unwrap_or(0),
         }
     }
 
     pub(super) fn name(&self, id: u16) -> Option<&str> {
-        let entry = self.entries.get(self.index_of(id)?)?;
+        let entry = self.entries().get(self.index_of(id)?)?;
         Some(&entry.name)
     }
 
     pub(super) fn id(&self, name: &str) -> Option<u16> {
-        let index = self.entries.iter().position(|entry| *entry.name == *name)?;
+        let index = self.entries().iter().position(|e| *e.name == *name)?;
         self.id_of(index)
     }
 
@@ -46,37 +61,44 @@ impl Registrations {
         if let Some(id) = self.id(name) {
             return Some(id);
         }
-        if self.entries.len() >= usize::from(max.min(IDS)) {
+        let index = self.entries().len();
+        if index >= usize::from(max.min(IDS)) {
             return None;
-        }
-        // Most clients have one topic or two.
-        if self.entries.len() < 2 {
-            self.entries.reserve_exact(1);
         }
         self.entries.push(Registration {
             name: name.into(),
             is_known: false,
         });
-        self.id_of(self.entries.len() - 1)
+        self.id_of(index)
     }
 
     pub(super) fn is_known(&self, id: u16) -> bool {
-        let entry = self.index_of(id).and_then(|index| self.entries.get(index));
+        let entry = self
+            .index_of(id)
+            .and_then(|index| self.entries().get(index));
         entry.is_some_and(|entry| entry.is_known)
     }
 
     /// Notes whether the client has the id; nothing if there is no such id.
     pub(super) fn set_known(&mut self, id: u16, is_known: bool) {
         let index = self.index_of(id);
-        if let Some(entry) = index.and_then(|index| self.entries.get_mut(index)) {
+        if let Some(entry) = index.and_then(|index| self.entries.as_mut().get_mut(index)) {
             entry.is_known = is_known;
         }
     }
 
     /// The client may have none of the ids any more.
     pub(super) fn forget_known(&mut self) {
-        for entry in &mut self.entries {
+        for entry in self.entries.as_mut() {
             entry.is_known = false;
+        }
+    }
+
+    fn entries(&self) -> &[Registration] {
+        match &self.entries {
+            Entries::None => &[],
+            Entries::One(one) => std::slice::from_ref(one),
+            Entries::Many(all) => all,
         }
     }
 
@@ -91,6 +113,27 @@ impl Registrations {
         }
         let ids = usize::from(IDS);
         Some((usize::from(id) - 1 + ids - usize::from(self.base)) % ids)
+    }
+}
+
+impl Entries {
+    fn as_mut(&mut self) -> &mut [Registration] {
+        match self {
+            Self::None => &mut [],
+            Self::One(one) => std::slice::from_mut(one),
+            Self::Many(all) => all,
+        }
+    }
+
+    fn push(&mut self, new: Registration) {
+        *self = match std::mem::take(self) {
+            Self::None => Self::One(new),
+            Self::One(one) => Self::Many(Box::new(vec![one, new])),
+            Self::Many(mut all) => {
+                all.push(new);
+                Self::Many(all)
+            }
+        };
     }
 }
 

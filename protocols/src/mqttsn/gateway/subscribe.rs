@@ -193,9 +193,14 @@ impl Gateway {
     }
 
     fn take_request(&mut self, msg_id: u16) -> Option<Kind> {
-        let requests = &mut self.incoming.as_mut()?.requests;
-        let index = requests.iter().position(|r| r.msg_id == msg_id)?;
-        Some(requests.swap_remove(index).kind)
+        let incoming = self.incoming.as_mut()?;
+        let index = incoming.requests.iter().position(|r| r.msg_id == msg_id)?;
+        let request = incoming.requests.swap_remove(index);
+        // Many clients subscribe once and never publish so that it is acknowledged.
+        if incoming.is_idle(0) {
+            self.incoming = None;
+        }
+        Some(request.kind)
     }
 }
 
