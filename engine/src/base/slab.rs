@@ -82,6 +82,15 @@ impl<T> Slab<T> {
         }
     }
 
+    /// The value in a slot, and its key.
+    #[inline]
+    #[must_use]
+    pub fn at(&self, index: u32) -> Option<(Key, &T)> {
+        let Slot { generation, value } = self.slots.get(index as usize)?;
+        let generation = *generation;
+        Some((Key { index, generation }, value.as_ref()?))
+    }
+
     /// How many values there are.
     #[must_use]
     pub fn len(&self) -> usize {
@@ -136,6 +145,8 @@ mod tests {
         assert_eq!(slab.get(first), None);
         assert_eq!(slab.remove(first), None);
         assert_eq!(slab.get(second), Some(&"second"));
+        assert_eq!(slab.at(second.index), Some((second, &"second")));
+        assert_eq!(slab.at(second.index + 1), None);
         assert_eq!(slab.len(), 1);
     }
 }

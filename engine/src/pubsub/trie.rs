@@ -6,15 +6,14 @@
 
 mod branches;
 mod levels;
-mod table;
 #[cfg(test)]
 mod tests;
 mod text;
 
+use crate::base::{Table, short};
 use ahash::RandomState;
 use branches::Branches;
 use ringbus_protocols::topic::TopicFilter;
-use table::Table;
 use text::Text;
 
 /// A filter's number while it is in its [`Trie`]. Small, dense, and reused after removal, so it
@@ -187,11 +186,4 @@ impl Trie {
         self.free = std::mem::replace(&mut self.entries[slot as usize], entry).node;
         Slot(slot)
     }
-}
-
-/// The half of a hash that indexes tables. The upper one: the lower bits may have chosen the shard,
-/// so that all topics of a partition share them.
-#[inline]
-fn short(hash: u64) -> u32 {
-    (hash >> 32) as u32
 }

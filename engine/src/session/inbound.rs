@@ -14,6 +14,15 @@ pub struct Inbound {
 }
 
 impl Inbound {
+    /// No messages.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self {
+            waiting: BTreeMap::new(),
+            bytes: 0,
+        }
+    }
+
     /// Whether a PUBLISH of that identifier is a repetition [MQTT5-4.3.3-10].
     #[must_use]
     pub fn contains(&self, identifier: PacketIdentifier) -> bool {

@@ -3,14 +3,12 @@
 mod inbound;
 mod outbound;
 mod store;
+mod subscriptions;
 
 pub use inbound::Inbound;
 pub use outbound::{AckError, Delivery, GroupRef, Outbound, QueueLimit, Transmit};
 pub use store::SessionStore;
-
-use std::collections::HashMap;
-use std::hash::BuildHasherDefault;
-use std::sync::Arc;
+pub use subscriptions::Subscriptions;
 
 use crate::base::{ConnId, Key, Nanos, ShardId};
 use crate::pubsub::{PublisherId, Stored};
@@ -19,14 +17,11 @@ use ringbus_protocols::mqttsn::Will;
 /// A session that never expires [MQTT5-3.1.2-23].
 pub const NEVER_EXPIRES: u32 = u32::MAX;
 
-/// Hashes keys that this process gives out, which nobody can aim. It takes no room in a session.
-pub type OwnKeys = BuildHasherDefault<ahash::AHasher>;
-
 /// One client's session.
 #[derive(Debug)]
 pub struct Session {
-    /// The client identifier.
-    pub client_id: Arc<str>,
+    /// The client identifier; empty if it has none.
+    pub client_id: Box<str>,
     /// Who it is as a publisher.
     pub publisher: PublisherId,
     /// Its connection, while it has one.
@@ -39,12 +34,10 @@ pub struct Session {
     pub armed_at: Nanos,
     /// What to publish if the connection is lost.
     pub will: Option<Box<StoredWill>>,
-    /// The subscriptions: the filter's key → the position in its list of subscribers.
-    pub subscriptions: HashMap<Key, u32, OwnKeys>,
+    /// The subscriptions.
+    pub subscriptions: Subscriptions,
     /// Messages to the client.
     pub outbound: Outbound,
-    /// QoS 2 messages from the client that are not released yet.
-    pub inbound: Inbound,
     /// What few sessions have.
     rare: Option<Box<Rare>>,
 }
@@ -58,9 +51,11 @@ pub struct Rare {
     pub shared: Vec<Key>,
     /// Retained replays under way for it.
     pub replays: Vec<ReplayRef>,
+    /// QoS 2 messages from the client that are not released yet.
+    pub inbound: Inbound,
 }
 
-const _: () = assert!(size_of::<Session>() <= 232, "a million of them are kept");
+const _: () = assert!(size_of::<Session>() <= 176, "a million of them are kept");
 
 /// A will as it waits for its moment.
 #[derive(Debug)]
@@ -112,6 +107,14 @@ impl Session {
         self.rare.as_deref().map_or(&[], |rare| &rare.replays)
     }
 
+    /// QoS 2 messages from the client that are not released yet.
+    #[inline]
+    #[must_use]
+    pub fn inbound(&self) -> &Inbound {
+        const NONE: &Inbound = &Inbound::new();
+        self.rare.as_deref().map_or(NONE, |rare| &rare.inbound)
+    }
+
     /// What few sessions have, made if it is not there.
     pub fn rare(&mut self) -> &mut Rare {
         self.rare.get_or_insert_default()
@@ -134,18 +137,17 @@ impl Session {
 
     /// A new session of a client that has just connected.
     #[must_use]
-    pub fn new(client_id: Arc<str>, hasher: &ahash::RandomState) -> Self {
+    pub fn new(client_id: &str, hasher: &ahash::RandomState) -> Self {
         Self {
-            publisher: PublisherId::of(&client_id, hasher),
-            client_id,
+            publisher: PublisherId::of(client_id, hasher),
+            client_id: client_id.into(),
             conn: None,
             expiry_seconds: 0,
             ends_at: Nanos::MAX,
             armed_at: Nanos::MAX,
             will: None,
-            subscriptions: HashMap::default(),
+            subscriptions: Subscriptions::default(),
             outbound: Outbound::default(),
-            inbound: Inbound::default(),
             rare: None,
         }
     }

@@ -103,26 +103,27 @@ impl QueueLimit {
 #[derive(Debug)]
 pub struct Outbound {
     inflight: VecDeque<Inflight>,
-    unsent: usize,
     queue: VecDeque<Delivery>,
     bytes: usize,
     shared: u32,
     serial: u32,
     last_identifier: u16,
     window: u16,
+    /// So many of the window's last entries were not sent on this connection.
+    unsent: u16,
 }
 
 impl Default for Outbound {
     fn default() -> Self {
         Self {
             inflight: VecDeque::new(),
-            unsent: 0,
             queue: VecDeque::new(),
             bytes: 0,
             shared: 0,
             serial: 0,
             last_identifier: 0,
             window: 1,
+            unsent: 0,
         }
     }
 }
@@ -186,7 +187,7 @@ impl Outbound {
         for gone in &taken {
             self.release(gone);
         }
-        self.unsent = self.inflight.len();
+        self.unsent = self.under_way();
         self.free_if_empty();
         taken
     }
@@ -215,12 +216,12 @@ impl Outbound {
     pub fn restart(&mut self, window: u16) {
         assert!(window > 0, "a receive maximum of 0 is a protocol error");
         self.window = window;
-        self.unsent = self.inflight.len();
+        self.unsent = self.under_way();
     }
 
     /// The next thing to send, if the window has room.
     pub fn transmit(&mut self) -> Option<Transmit<'_>> {
-        let sent = self.inflight.len() - self.unsent;
+        let sent = self.inflight.len() - usize::from(self.unsent);
         if sent >= usize::from(self.window) {
             return None;
         }
@@ -330,7 +331,7 @@ impl Outbound {
     /// Whether anything waits that the window would let through.
     #[must_use]
     pub fn is_ready(&self) -> bool {
-        let sent = self.inflight.len() - self.unsent;
+        let sent = self.inflight.len() - usize::from(self.unsent);
         sent < usize::from(self.window) && (self.unsent > 0 || !self.queue.is_empty())
     }
 
@@ -359,9 +360,14 @@ impl Outbound {
         self.len() == 0
     }
 
+    fn under_way(&self) -> u16 {
+        let count = self.inflight.len();
+        u16::try_from(count).expect("each has a packet identifier of its own")
+    }
+
     fn position(&self, identifier: PacketIdentifier) -> Option<usize> {
         // Clients acknowledge in order, so it is the first one nearly always.
-        let sent = self.inflight.len() - self.unsent;
+        let sent = self.inflight.len() - usize::from(self.unsent);
         self.inflight
             .iter()
             .take(sent)

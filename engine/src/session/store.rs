@@ -1,55 +1,57 @@
 //! The sessions of one shard, by key and by client identifier.
 
-use std::collections::HashMap;
-use std::sync::Arc;
-
 use super::Session;
-use crate::base::{SessionId, Slab};
+use crate::base::{SessionId, Slab, Table, short};
 use crate::pubsub::PublisherId;
 
 /// The sessions whose home is this shard.
 #[derive(Debug)]
 pub struct SessionStore {
-    by_client_id: HashMap<Arc<str>, SessionId, ahash::RandomState>,
+    /// Slots of sessions, those without a client identifier left out.
+    by_client_id: Table,
     sessions: Slab<Session>,
     hasher: ahash::RandomState,
-    /// The client identifier of those that have none.
-    unnamed: Option<Arc<str>>,
 }
 
 impl SessionStore {
     /// None yet. Client identifiers are chosen by strangers: `hasher` is seeded.
     #[must_use]
     pub fn new(hasher: ahash::RandomState) -> Self {
-        let by_client_id = HashMap::with_hasher(hasher.clone());
         Self {
-            by_client_id,
+            by_client_id: Table::default(),
             sessions: Slab::default(),
             hasher,
-            unnamed: None,
         }
     }
 
     /// The session of a client identifier.
     #[must_use]
     pub fn find(&self, client_id: &str) -> Option<SessionId> {
-        self.by_client_id.get(client_id).copied()
+        let is_it = |slot| {
+            let held = self.sessions.at(slot);
+            held.is_some_and(|(_, held)| *held.client_id == *client_id)
+        };
+        let slot = self.by_client_id.find(self.hash(client_id), is_it)?;
+        self.sessions.at(slot).map(|(id, _)| id)
     }
 
     /// A new session under an identifier that has none.
     pub fn create(&mut self, client_id: &str) -> SessionId {
-        let client_id: Arc<str> = client_id.into();
-        let session = Session::new(client_id.clone(), &self.hasher);
-        let id = self.sessions.insert_with(|_| session);
-        let before = self.by_client_id.insert(client_id, id);
+        assert!(
+            !client_id.is_empty(),
+            "one without has no name to be found by"
+        );
+        let before = self.find(client_id);
         assert!(before.is_none(), "a client identifier has one session");
+        let session = Session::new(client_id, &self.hasher);
+        let id = self.sessions.insert_with(|_| session);
+        self.by_client_id.insert(self.hash(client_id), id.index);
         id
     }
 
     /// A new session of a client without an identifier: nobody else will find it.
     pub fn create_unnamed(&mut self, publisher: PublisherId) -> SessionId {
-        let unnamed = Arc::clone(self.unnamed.get_or_insert_with(|| "".into()));
-        let mut session = Session::new(unnamed, &self.hasher);
+        let mut session = Session::new("", &self.hasher);
         session.publisher = publisher;
         self.sessions.insert_with(|_| session)
     }
@@ -57,7 +59,10 @@ impl SessionStore {
     /// Takes a session out.
     pub fn remove(&mut self, id: SessionId) -> Option<Session> {
         let session = self.sessions.remove(id)?;
-        self.by_client_id.remove(&session.client_id);
+        if !session.client_id.is_empty() {
+            let hash = self.hash(&session.client_id);
+            self.by_client_id.remove(hash, id.index);
+        }
         Some(session)
     }
 
@@ -100,5 +105,9 @@ impl SessionStore {
     /// The keys of all sessions.
     pub fn keys(&self) -> impl Iterator<Item = SessionId> + '_ {
         self.sessions.keys()
+    }
+
+    fn hash(&self, client_id: &str) -> u32 {
+        short(self.hasher.hash_one(client_id))
     }
 }

@@ -428,7 +428,7 @@ impl Shard {
         let Some(session) = self.sessions.get(session_id) else {
             return;
         };
-        let Some(&position) = session.subscriptions.get(&local) else {
+        let Some(position) = session.subscriptions.get(local) else {
             return;
         };
         let Some(filter) = self.filters.get(local) else {

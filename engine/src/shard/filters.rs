@@ -1,30 +1,38 @@
 //! The subscriber side of a filter: who wants it on this shard.
 
-use std::collections::HashMap;
-use std::sync::Arc;
-
 use ringbus_protocols::mqtt::{PacketIdentifier, QoS, ReasonCode};
 
-use crate::base::{ConnId, Key, SessionId, Slab};
+use crate::base::{ConnId, Key, SessionId, Slab, Table, short};
 
 /// The filters that sessions of this shard subscribe to.
 #[derive(Debug)]
 pub(super) struct LocalFilters {
-    by_name: HashMap<Arc<str>, Key, ahash::RandomState>,
+    /// Slots of filters.
+    by_name: Table,
     filters: Slab<LocalFilter>,
+    hasher: ahash::RandomState,
 }
 
 /// One filter and its local subscribers.
 #[derive(Debug)]
 pub(super) struct LocalFilter {
-    pub(super) name: Arc<str>,
+    pub(super) name: Box<str>,
     pub(super) subscribers: Vec<Subscriber>,
-    /// Owners that have not said yet that it is active.
-    pub(super) owners_pending: u16,
-    /// SUBACKs that wait for them.
-    pub(super) waiters: Vec<Key>,
+    /// While owners have not said yet that it is active.
+    pub(super) pending: Option<Box<PendingFilter>>,
     /// If it is a shared subscription: its members here.
     pub(super) shared: Option<Box<LocalMembers>>,
+}
+
+const _: () = assert!(size_of::<LocalFilter>() <= 56, "some clients have one each");
+
+/// A filter that owners do not know yet.
+#[derive(Debug)]
+pub(super) struct PendingFilter {
+    /// How many they are.
+    pub(super) owners: u16,
+    /// SUBACKs that wait for them.
+    pub(super) waiters: Vec<Key>,
 }
 
 /// The members of a shared subscription on their home. The subscribers of the filter, those with a
@@ -85,31 +93,35 @@ pub(super) enum Waiter {
 impl LocalFilters {
     pub(super) fn new(hasher: ahash::RandomState) -> Self {
         Self {
-            by_name: HashMap::with_hasher(hasher),
+            by_name: Table::default(),
             filters: Slab::default(),
+            hasher,
         }
     }
 
     /// The filter of that name, made if it is new; and whether it is.
     pub(super) fn obtain(&mut self, name: &str, is_shared: bool) -> (Key, bool) {
-        if let Some(&key) = self.by_name.get(name) {
+        if let Some(key) = self.find(name) {
             return (key, false);
         }
-        let name: Arc<str> = name.into();
         let filter = LocalFilter {
-            name: name.clone(),
+            name: name.into(),
             subscribers: Vec::new(),
-            owners_pending: 0,
-            waiters: Vec::new(),
+            pending: None,
             shared: is_shared.then(Box::default),
         };
         let key = self.filters.insert_with(|_| filter);
-        self.by_name.insert(name, key);
+        self.by_name.insert(self.hash(name), key.index);
         (key, true)
     }
 
     pub(super) fn find(&self, name: &str) -> Option<Key> {
-        self.by_name.get(name).copied()
+        let is_it = |slot| {
+            let filter = self.filters.at(slot);
+            filter.is_some_and(|(_, filter)| *filter.name == *name)
+        };
+        let slot = self.by_name.find(self.hash(name), is_it)?;
+        self.filters.at(slot).map(|(key, _)| key)
     }
 
     #[inline]
@@ -125,12 +137,16 @@ impl LocalFilters {
     /// Forgets a filter that nobody wants any more.
     pub(super) fn remove(&mut self, key: Key) -> Option<LocalFilter> {
         let filter = self.filters.remove(key)?;
-        self.by_name.remove(&filter.name);
+        self.by_name.remove(self.hash(&filter.name), key.index);
         Some(filter)
     }
 
     pub(super) fn len(&self) -> usize {
         self.filters.len()
+    }
+
+    fn hash(&self, name: &str) -> u32 {
+        short(self.hasher.hash_one(name))
     }
 }
 

@@ -48,7 +48,7 @@ impl Shard {
         let unsent: usize = connections.map(|conn| conn.queued_bytes()).sum();
         let sessions = self.sessions.keys().filter_map(|id| self.sessions.get(id));
         let queued: usize = sessions
-            .map(|session| session.outbound.bytes() + session.inbound.bytes())
+            .map(|session| session.outbound.bytes() + session.inbound().bytes())
             .sum();
         Leaks {
             connections: self.connections.len(),

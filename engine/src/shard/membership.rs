@@ -31,8 +31,8 @@ impl Shard {
         let position = self
             .sessions
             .get(session)
-            .and_then(|held| held.subscriptions.get(&local));
-        let Some(&position) = position else { return };
+            .and_then(|held| held.subscriptions.get(local));
+        let Some(position) = position else { return };
         let Some(members) = self.members_of(local) else {
             return;
         };
@@ -64,7 +64,7 @@ impl Shard {
 
     /// A member is not connected any more. Returns its new position.
     pub(super) fn member_left(&mut self, session: SessionId, local: Key) -> Option<u32> {
-        let position = *self.sessions.get(session)?.subscriptions.get(&local)?;
+        let position = self.sessions.get(session)?.subscriptions.get(local)?;
         self.retire(local, position)
     }
 
@@ -96,9 +96,9 @@ impl Shard {
         for position in [one, other] {
             let session = filter.subscribers[position as usize].session;
             if let Some(held) = self.sessions.get_mut(session)
-                && let Some(noted) = held.subscriptions.get_mut(&local)
+                && held.subscriptions.get(local).is_some()
             {
-                *noted = position;
+                held.subscriptions.insert(local, position);
             }
         }
     }
@@ -230,9 +230,9 @@ impl Shard {
         let Some(filter) = self.filters.get(local) else {
             return;
         };
-        let name = filter.name.clone();
-        let filter = TopicFilter::parse(&name).expect("SUBSCRIBE is checked");
-        for owner in self.owners_of(&filter) {
+        let filter = TopicFilter::parse(&filter.name).expect("SUBSCRIBE is checked");
+        let owners = self.owners_of(&filter);
+        for owner in owners {
             self.tell_members_to(owner, local);
         }
     }

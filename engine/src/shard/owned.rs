@@ -9,7 +9,7 @@ use std::sync::Arc;
 pub(super) struct Partition {
     pub(super) trie: Trie,
     // By slot of the trie: each shard that wants the filter, and its key for it.
-    interest: Vec<Vec<(ShardId, Key)>>,
+    interest: Vec<Interest>,
     /// Shared subscriptions to filters of the trie.
     pub(super) groups: Groups,
     /// Groups that the message at hand is for.
@@ -21,6 +21,56 @@ pub(super) struct Partition {
     found: Vec<Slot>,
     /// Changes whenever a filter comes or goes.
     pub(super) epoch: u64,
+}
+
+/// Each shard that wants a filter, and its key for it. Most filters are wanted by one.
+#[derive(Default)]
+#[expect(
+    clippy::box_collection,
+    reason = "few have several, all pay for the place"
+)]
+enum Interest {
+    #[default]
+    Nobody,
+    One((ShardId, Key)),
+    Several(Box<Vec<(ShardId, Key)>>),
+}
+
+const _: () = assert!(size_of::<Interest>() == 16, "one for each filter");
+
+impl Interest {
+    #[inline]
+    fn as_slice(&self) -> &[(ShardId, Key)] {
+        match self {
+            Self::Nobody => &[],
+            Self::One(one) => std::slice::from_ref(one),
+            Self::Several(all) => all,
+        }
+    }
+
+    fn add(&mut self, new: (ShardId, Key)) {
+        *self = match std::mem::take(self) {
+            Self::Nobody => Self::One(new),
+            Self::One(one) => Self::Several(Box::new(vec![one, new])),
+            Self::Several(mut all) => {
+                all.push(new);
+                Self::Several(all)
+            }
+        };
+    }
+
+    fn remove(&mut self, gone: (ShardId, Key)) {
+        match self {
+            Self::One(one) if *one == gone => *self = Self::Nobody,
+            Self::Several(all) if all.contains(&gone) => {
+                all.retain(|entry| *entry != gone);
+                if let [one] = all[..] {
+                    *self = Self::One(one);
+                }
+            }
+            _ => panic!("an attachment is detached once"),
+        }
+    }
 }
 
 /// A walk over the retained messages on behalf of one new subscription.
@@ -68,11 +118,11 @@ impl Partition {
         };
         let at = slot.index();
         if self.interest.len() <= at {
-            self.interest.resize_with(at + 1, Vec::new);
+            self.interest.resize_with(at + 1, Interest::default);
         }
         match shared {
             Some(_) => self.groups.attach(filter.as_str(), slot, home, local),
-            None => self.interest[at].push((home, local)),
+            None => self.interest[at].add((home, local)),
         }
     }
 
@@ -89,16 +139,13 @@ impl Partition {
             .trie
             .get(filter)
             .expect("a filter is attached before it is detached");
-        let interest = &mut self.interest[slot.index()];
-        let at = interest.iter().position(|&entry| entry == (home, local));
-        interest.swap_remove(at.expect("an attachment is detached once"));
+        self.interest[slot.index()].remove((home, local));
         self.forget_unwanted(slot);
     }
 
     fn forget_unwanted(&mut self, slot: Slot) {
-        let interest = &mut self.interest[slot.index()];
-        if interest.is_empty() && self.groups.of(slot).is_empty() {
-            *interest = Vec::new();
+        let is_wanted = !self.interest[slot.index()].as_slice().is_empty();
+        if !is_wanted && self.groups.of(slot).is_empty() {
             self.trie.remove(slot);
         }
     }
@@ -110,7 +157,7 @@ impl Partition {
         self.found.clear();
         self.trie.matches(topic, topic_hash, &mut self.found);
         for slot in &self.found {
-            for &(home, local) in &self.interest[slot.index()] {
+            for &(home, local) in self.interest[slot.index()].as_slice() {
                 targets.add(home, local);
             }
         }
@@ -127,7 +174,7 @@ impl Partition {
 
     /// References to filters that shards hold here.
     pub(super) fn attachments(&self) -> usize {
-        let plain: usize = self.interest.iter().map(Vec::len).sum();
+        let plain: usize = self.interest.iter().map(|all| all.as_slice().len()).sum();
         plain + self.groups.attachments()
     }
 }

@@ -242,13 +242,16 @@ impl Shard {
         let Some(session) = self.sessions.get_mut(session) else {
             return Ok(Flow::Gone);
         };
-        if !session.inbound.contains(identifier) {
-            if session.inbound.bytes() + message.record_len() > self.config.queue_bytes.max(1)
-                && !session.inbound.is_empty()
+        if !session.inbound().contains(identifier) {
+            if session.inbound().bytes() + message.record_len() > self.config.queue_bytes.max(1)
+                && !session.inbound().is_empty()
             {
                 return Err(Fault::INBOUND_FULL);
             }
-            session.inbound.keep(identifier, Stored::new(message));
+            session
+                .rare()
+                .inbound
+                .keep(identifier, Stored::new(message));
             self.counters.received += 1;
         }
         let reason = Some(ReasonCode::Success);
@@ -269,7 +272,7 @@ impl Shard {
         let Some(held) = self.sessions.get_mut(session) else {
             return Ok(Flow::Gone);
         };
-        let Some(stored) = held.inbound.release(identifier) else {
+        let Some(stored) = held.rare().inbound.release(identifier) else {
             let reason = Some(ReasonCode::PacketIdentifierNotFound);
             self.acknowledge(
                 id,
@@ -292,7 +295,7 @@ impl Shard {
         if matches!(handled, Ok(Flow::Pause(_)))
             && let Some(held) = self.sessions.get_mut(session)
         {
-            held.inbound.keep(identifier, stored);
+            held.rare().inbound.keep(identifier, stored);
         } else {
             // It was counted when it came.
             self.counters.received -= 1;
@@ -391,10 +394,10 @@ impl Shard {
             return false;
         };
         // v3 clients know no receive maximum: packet identifiers alone bound them.
-        if conn.version != Version::V5 || session.inbound.contains(identifier) {
+        if conn.version != Version::V5 || session.inbound().contains(identifier) {
             return true;
         }
-        let under_way = session.inbound.len() + conn.acks.unacknowledged();
+        let under_way = session.inbound().len() + conn.acks.unacknowledged();
         under_way < usize::from(self.config.receive_maximum)
     }
 }

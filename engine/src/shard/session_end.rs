@@ -163,7 +163,7 @@ impl Shard {
             session.conn.is_none(),
             "a session ends after its connection"
         );
-        let subscriptions = std::mem::take(&mut session.subscriptions);
+        let subscriptions = session.subscriptions.drain();
         let has_shared = session.has_shared();
         session.forget_shared();
         let replays = session.take_replays();

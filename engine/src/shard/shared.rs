@@ -240,11 +240,7 @@ impl Shard {
     }
 
     fn position_of(&self, session: Option<SessionId>, local: Key) -> Option<u32> {
-        self.sessions
-            .get(session?)?
-            .subscriptions
-            .get(&local)
-            .copied()
+        self.sessions.get(session?)?.subscriptions.get(local)
     }
 
     /// The member at a position has its turn: the next one is that of the one behind.

@@ -8,7 +8,7 @@ use ringbus_protocols::topic::{SharedFilter, TopicFilter};
 use super::Shard;
 use super::connection::{Blocker, Flow};
 use super::explain::Answer;
-use super::filters::{PendingSubAck, Subscriber, SubscriptionOptions, Waiter};
+use super::filters::{PendingFilter, PendingSubAck, Subscriber, SubscriptionOptions, Waiter};
 use super::message::{Attach, Mail, Outcome};
 use super::receive::Handled;
 use crate::base::{ConnId, Key, SessionId, ShardId};
@@ -102,7 +102,7 @@ impl Shard {
         let waits = self
             .filters
             .get(local)
-            .is_some_and(|filter| filter.owners_pending > 0);
+            .is_some_and(|filter| filter.pending.is_some());
         Subscribed {
             reason: granted(wanted),
             pending: waits.then_some(local),
@@ -116,11 +116,15 @@ impl Shard {
             .sessions
             .get_mut(subscriber.session)
             .expect("it sent the SUBSCRIBE");
-        if let Some(&position) = session.subscriptions.get(&local) {
+        if let Some(position) = session.subscriptions.get(local) {
             filter.subscribers[position as usize] = subscriber;
             return false;
         }
         let position = u32::try_from(filter.subscribers.len()).expect("fewer than 2^32 sessions");
+        // Most filters have one subscriber here.
+        if filter.subscribers.is_empty() {
+            filter.subscribers.reserve_exact(1);
+        }
         filter.subscribers.push(subscriber);
         session.subscriptions.insert(local, position);
         if filter.shared.is_some() {
@@ -148,7 +152,12 @@ impl Shard {
                 .control(owner, Class::Publish, Mail::Attach(Box::new(attach)));
         }
         let filter = self.filters.get_mut(local).expect("it was just obtained");
-        filter.owners_pending = pending;
+        filter.pending = (pending > 0).then(|| {
+            Box::new(PendingFilter {
+                owners: pending,
+                waiters: Vec::new(),
+            })
+        });
     }
 
     /// The shards that own topics which the filter matches.
@@ -190,11 +199,10 @@ impl Shard {
         };
         let waiter = self.subacks.insert_with(|_| waiting);
         for &local in pending {
-            let filter = self
-                .filters
-                .get_mut(local)
-                .expect("its owners have yet to answer");
-            filter.waiters.push(waiter);
+            let filter = self.filters.get_mut(local);
+            let pending = filter.and_then(|filter| filter.pending.as_deref_mut());
+            let pending = pending.expect("its owners have yet to answer");
+            pending.waiters.push(waiter);
         }
     }
 
@@ -203,11 +211,14 @@ impl Shard {
         let Some(filter) = self.filters.get_mut(local) else {
             return;
         };
-        filter.owners_pending -= 1;
-        if filter.owners_pending > 0 {
+        let pending = filter.pending.as_deref_mut();
+        let pending = pending.expect("an owner answers once");
+        pending.owners -= 1;
+        if pending.owners > 0 {
             return;
         }
-        let waiters = std::mem::take(&mut filter.waiters);
+        let waiters = std::mem::take(&mut pending.waiters);
+        filter.pending = None;
         self.release_waiters(waiters);
     }
 
@@ -263,7 +274,7 @@ impl Shard {
         }
         let removed = self.filters.find(filter).and_then(|local| {
             let session = self.sessions.get_mut(session_id)?;
-            let position = session.subscriptions.remove(&local)?;
+            let position = session.subscriptions.remove(local)?;
             if !session.shared().is_empty() {
                 session.rare().shared.retain(|&shared| shared != local);
             }
@@ -297,7 +308,9 @@ impl Shard {
             }
         } else if let Some(gone) = self.filters.remove(local) {
             self.detach(&gone.name, local);
-            self.release_waiters(gone.waiters);
+            if let Some(pending) = gone.pending {
+                self.release_waiters(pending.waiters);
+            }
         }
     }
 

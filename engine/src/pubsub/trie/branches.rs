@@ -2,7 +2,7 @@
 
 use super::Slot;
 use super::levels::{LevelId, Levels};
-use super::table::Table;
+use crate::base::Table;
 use crate::pubsub::slash::nth_slash;
 use ahash::RandomState;
 use std::cell::Cell;

@@ -1,8 +1,8 @@
 //! The level texts of a trie, each kept once: a branch is named by (parent, level number), so a hash
 //! collision cannot misroute and a topic level is compared once, not once per branch.
 
-use super::table::Table;
 use super::text::Text;
+use crate::base::Table;
 
 const _: () = assert!(size_of::<Level>() == 32);
 

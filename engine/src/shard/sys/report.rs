@@ -91,8 +91,8 @@ impl Stocktaking {
     fn go_on(&mut self, sessions: &SessionStore) -> Weight {
         let until = self.at + SESSIONS_STEP_MAX;
         for session in sessions.in_slots(self.at..until) {
-            self.so_far.messages += session.outbound.len() + session.inbound.len();
-            self.so_far.bytes += session.outbound.bytes() + session.inbound.bytes();
+            self.so_far.messages += session.outbound.len() + session.inbound().len();
+            self.so_far.bytes += session.outbound.bytes() + session.inbound().bytes();
         }
         self.at = until;
         if until >= sessions.slots() {

@@ -7,7 +7,7 @@
 const EMPTY: u32 = u32::MAX;
 const CELLS_MIN: usize = 16;
 
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 struct Cell {
     hash: u32,
     value: u32,
@@ -22,8 +22,8 @@ const EMPTY_CELL: Cell = Cell {
 ///
 /// Holds no memory while it is empty. The hash must be keyed where a stranger chooses the key, or
 /// probes get long.
-#[derive(Default)]
-pub(super) struct Table {
+#[derive(Debug, Default)]
+pub struct Table {
     /// A power of two of cells, or none at all.
     cells: Vec<Cell>,
     len: usize,
@@ -32,7 +32,8 @@ pub(super) struct Table {
 impl Table {
     /// The value with this hash for which `is` holds.
     #[inline]
-    pub(super) fn find(&self, hash: u32, mut is: impl FnMut(u32) -> bool) -> Option<u32> {
+    #[must_use]
+    pub fn find(&self, hash: u32, mut is: impl FnMut(u32) -> bool) -> Option<u32> {
         if self.cells.is_empty() {
             return None;
         }
@@ -50,7 +51,7 @@ impl Table {
     }
 
     /// Adds a value. The caller knows that it is not there yet.
-    pub(super) fn insert(&mut self, hash: u32, value: u32) {
+    pub fn insert(&mut self, hash: u32, value: u32) {
         debug_assert_ne!(value, EMPTY, "the empty mark is not a value");
         if self.cells.is_empty() || (self.len + 1) * 4 > self.cells.len() * 3 {
             self.resize((self.cells.len() * 2).max(CELLS_MIN));
@@ -60,7 +61,10 @@ impl Table {
     }
 
     /// Removes a value that is there, and gives memory back when few are left.
-    pub(super) fn remove(&mut self, hash: u32, value: u32) {
+    ///
+    /// # Panics
+    /// If it is not there under that hash: that is the caller's bug.
+    pub fn remove(&mut self, hash: u32, value: u32) {
         let mut at = self.home(hash);
         while self.cells[at].value != value {
             assert_ne!(
@@ -78,8 +82,21 @@ impl Table {
         }
     }
 
+    /// How many values there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Whether there is none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
     /// Bytes on the heap.
-    pub(super) fn heap_bytes(&self) -> usize {
+    #[must_use]
+    pub fn heap_bytes(&self) -> usize {
         self.cells.capacity() * size_of::<Cell>()
     }
 
@@ -128,6 +145,14 @@ impl Table {
     fn next(&self, at: usize) -> usize {
         (at + 1) & (self.cells.len() - 1)
     }
+}
+
+/// The half of a hash that indexes tables. The upper one: the lower bits may have chosen the shard,
+/// so that all topics of a partition share them.
+#[inline]
+#[must_use]
+pub fn short(hash: u64) -> u32 {
+    (hash >> 32) as u32
 }
 
 #[cfg(test)]
