@@ -313,7 +313,7 @@ impl Shard {
             return;
         };
         match &mut conn.sn {
-            Some(sn) => self.hand_over_sn(sn, &conn.peer, home),
+            Some(sn) => self.hand_over_sn(id, sn, &conn.peer, home),
             None => self.effects.released.push((id, conn.socket)),
         }
         self.mail_handoff(home, conn, received);

@@ -91,7 +91,7 @@ impl Shard {
             self.disconnect_session(session, with_will);
         }
         if let Some(sn) = conn.sn {
-            self.end_sn(*sn, &conn.peer, conn.output, with_will);
+            self.end_sn(id, *sn, &conn.peer, conn.output, with_will);
             return None;
         }
         Some(conn.output)

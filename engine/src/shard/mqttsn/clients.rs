@@ -2,7 +2,7 @@
 
 use ringbus_protocols::mqttsn::{Gateway, Io, Packet, Settings, Verdict, Will};
 
-use super::{Node, Place, SnAddress, SnShared};
+use super::{Node, SnAddress, SnShared};
 use crate::base::{ConnId, Nanos, Peer, Scheme, SessionId, ShardId, Socket, SocketAddr};
 use crate::pubsub::{Message, PublisherId, Stored};
 use crate::shard::connection::Connection;
@@ -13,8 +13,8 @@ use crate::shard::{Output, Shard};
 #[derive(Debug)]
 pub(in crate::shard) struct Sn {
     pub(super) gateway: Gateway,
-    listener: u16,
-    node: Node,
+    pub(super) listener: u16,
+    pub(super) node: Node,
     /// The shard that receives its datagrams, and its tag, if that is another.
     pub(super) origin: Option<(ShardId, u32)>,
     /// Counted as not connected.
@@ -23,7 +23,7 @@ pub(in crate::shard) struct Sn {
     deadline: Nanos,
 }
 
-const _: () = assert!(size_of::<Sn>() <= 192, "a hundred thousand of them sleep");
+const _: () = assert!(size_of::<Sn>() <= 160, "a hundred thousand of them sleep");
 
 /// No driver knows such a connection.
 const NO_SOCKET: Socket = -1;
@@ -49,7 +49,7 @@ impl Sn {
 impl SnShared {
     /// Puts the datagrams that a gateway made on their way; returns how many.
     fn send_to(&mut self, sn: &Sn, address: SocketAddr) -> u64 {
-        let node = sn.node.as_deref().map(AsRef::as_ref);
+        let node = sn.node.name();
         let mut count = 0;
         for datagram in self.to_client.iter() {
             self.outgoing
@@ -67,7 +67,7 @@ impl Shard {
         let peer = Peer(Some(from.address()));
         let id = self.on_accept(NO_SOCKET, peer, Scheme::MqttSn)?;
         self.sn.half_open.enter(from.address().ip());
-        self.sn.places.insert(from.clone(), Place::Here(id));
+        self.sn.places.enter(from, id);
         let conn = self.connections.get_mut(id)?;
         conn.sn = Some(Box::new(Sn {
             gateway: Gateway::new(),
@@ -244,6 +244,7 @@ impl Shard {
     /// A client's connection is over. `had_will` unless it went in order.
     pub(in crate::shard) fn end_sn(
         &mut self,
+        id: ConnId,
         mut sn: Sn,
         peer: &Peer,
         mut output: Output,
@@ -260,9 +261,7 @@ impl Shard {
             self.publish_sn_will(sn.gateway.client_id(), &will);
         }
         match sn.origin {
-            None => {
-                self.sn.places.remove(&sn.from(peer));
-            }
+            None => self.sn.places.leave(&sn.from(peer), id),
             Some(origin) => {
                 self.sn.remote.remove(&origin);
                 self.mail_end(origin, sn.from(peer), &[]);

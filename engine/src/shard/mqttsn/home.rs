@@ -6,7 +6,7 @@
 
 use ringbus_protocols::mqttsn::decode;
 
-use super::{Place, Sn, SnAddress};
+use super::{Remote, Sn, SnAddress};
 use crate::base::{ConnId, Peer, ShardId};
 use crate::mailbox::Class;
 use crate::shard::Shard;
@@ -24,15 +24,21 @@ pub struct SnEnded {
 
 impl Shard {
     /// A client's connection leaves for its home; its datagrams go on to come here.
-    pub(in crate::shard) fn hand_over_sn(&mut self, sn: &mut Sn, peer: &Peer, home: ShardId) {
+    pub(in crate::shard) fn hand_over_sn(
+        &mut self,
+        id: ConnId,
+        sn: &mut Sn,
+        peer: &Peer,
+        home: ShardId,
+    ) {
         if std::mem::take(&mut sn.is_half_open) {
             self.sn.half_open.leave(peer.0);
         }
         let tag = self.sn.next_tag;
         self.sn.next_tag = tag.wrapping_add(1);
         sn.origin = Some((self.id, tag));
-        let place = Place::There { home, tag };
-        self.sn.places.insert(sn.from(peer), place);
+        let remote = Remote { home, tag };
+        self.sn.places.hand_over(sn.from(peer), id, remote);
     }
 
     /// It came home.
@@ -92,12 +98,9 @@ impl Shard {
             tag,
             again,
         } = ended;
-        if let Some(&Place::There { home, tag: known }) = self.sn.places.get(&address)
-            && (home, known) == (from, tag)
-        {
-            self.sn.places.remove(&address);
-        }
-        if !again.is_empty() && !self.sn.places.contains_key(&address) {
+        let remote = Remote { home: from, tag };
+        self.sn.places.forget(&address, remote);
+        if !again.is_empty() && self.sn.places.find(&address, &self.connections).is_none() {
             let packet = decode(&again).expect("it was decoded before");
             self.on_stranger(&address, &packet);
         }

@@ -8,6 +8,7 @@
 //! one shard; if the client's home is another, they are mailed there, and the answers leave by
 //! the home's own socket.
 
+mod address;
 mod advertise;
 mod clients;
 mod datagrams;
@@ -20,7 +21,8 @@ use std::collections::HashMap;
 use ringbus_protocols::mqttsn::{self, Packet, PublishQoS, ReturnCode, decode, unwrap_forwarded};
 
 use super::{Shard, ShardConfig};
-use crate::base::{ConnId, Ipv6Addr, Nanos, ShardId, SocketAddr, SocketAddrV6};
+use crate::base::{ConnId, Nanos, ShardId, SocketAddr};
+use address::{Node, Place, Places, Remote, SnAddress};
 pub use advertise::Advertise;
 pub(super) use clients::Sn;
 pub use datagrams::Datagrams;
@@ -32,8 +34,7 @@ use open::OpenTopics;
 #[derive(Debug)]
 pub(super) struct SnShared {
     open: OpenTopics,
-    /// Whose the datagrams are that come here.
-    places: HashMap<SnAddress, Place, ahash::RandomState>,
+    places: Places,
     /// Clients at home here whose datagrams another shard receives, by its tag for them.
     remote: HashMap<(ShardId, u32), ConnId, ahash::RandomState>,
     /// The next tag for a client that is at home elsewhere; it may wrap.
@@ -47,68 +48,15 @@ pub(super) struct SnShared {
     to_client: mqttsn::Datagrams,
 }
 
-/// Where a client is, as far as its datagrams say. Small, because a map holds very many.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(super) struct SnAddress {
-    /// That of IPv4 is mapped, as `::ffff:1.2.3.4`: listeners of IPv6 get no such addresses.
-    ip: [u8; 16],
-    scope: u32,
-    port: u16,
-    listener: u16,
-    node: Node,
-}
-
-/// If a client is behind a forwarder: what that calls it. Few are, so it is one word.
-type Node = Option<Box<Box<[u8]>>>;
-
-const _: () = assert!(
-    size_of::<(SnAddress, Place)>() <= 48,
-    "a hundred thousand of them sleep"
-);
-
-/// Who handles the datagrams of an address.
-#[derive(Clone, Copy, Debug)]
-enum Place {
-    /// A connection of this shard.
-    Here(ConnId),
-    /// One of another shard, which knows it by this shard's tag.
-    There { home: ShardId, tag: u32 },
-}
-
 /// The only gateway here [MQTTSN-5.4.3].
 const GATEWAY_ID: u8 = 1;
-
-impl SnAddress {
-    fn new(listener: u16, address: SocketAddr, node: Node) -> Self {
-        let (ip, scope) = match address {
-            SocketAddr::V4(v4) => (v4.ip().to_ipv6_mapped().octets(), 0),
-            SocketAddr::V6(v6) => (v6.ip().octets(), v6.scope_id()),
-        };
-        Self {
-            ip,
-            scope,
-            port: address.port(),
-            listener,
-            node,
-        }
-    }
-
-    /// Where datagrams for it go.
-    fn address(&self) -> SocketAddr {
-        let ip = Ipv6Addr::from(self.ip);
-        match ip.to_ipv4_mapped() {
-            Some(v4) => SocketAddr::from((v4, self.port)),
-            None => SocketAddrV6::new(ip, self.port, 0, self.scope).into(),
-        }
-    }
-}
 
 impl SnShared {
     pub(super) fn new(shard: ShardId, config: &ShardConfig, now: Nanos) -> Self {
         let hasher = &config.hasher;
         Self {
             open: OpenTopics::default(),
-            places: HashMap::with_hasher(hasher.clone()),
+            places: Places::new(hasher),
             remote: HashMap::with_hasher(hasher.clone()),
             next_tag: 0,
             half_open: HalfOpen::new(hasher),
@@ -148,13 +96,13 @@ impl Shard {
         {
             return self.publish_open(listener, topic, retain, payload);
         }
-        let node = forwarded.map(|forwarded| Box::new(forwarded.node_id.into()));
+        let node = Node::new(forwarded.map(|forwarded| forwarded.node_id));
         let sender = SnAddress::new(listener, from, node);
-        match self.sn.places.get(&sender) {
+        match self.sn.places.find(&sender, &self.connections) {
             // Whoever searches is answered, known or not.
             _ if matches!(packet, Packet::SearchGw { .. }) => self.on_stranger(&sender, &packet),
-            Some(&Place::Here(id)) => self.on_client_packet(id, &packet, message),
-            Some(&Place::There { home, tag }) => self.mail_datagram(home, tag, message),
+            Some(Place::Here(id)) => self.on_client_packet(id, &packet, message),
+            Some(Place::There(Remote { home, tag })) => self.mail_datagram(home, tag, message),
             None => self.on_stranger(&sender, &packet),
         }
     }
@@ -222,7 +170,7 @@ impl Shard {
 
     fn answer(&mut self, to: &SnAddress, packet: &Packet<'_>) {
         self.counters.datagrams_sent += 1;
-        let node = to.node.as_deref().map(AsRef::as_ref);
+        let node = to.node.name();
         let outgoing = &mut self.sn.outgoing;
         outgoing.push_packet(to.listener, to.address(), node, packet);
     }
