@@ -110,7 +110,7 @@ impl Results {
             Against::Figure(row, contender) => {
                 let ratio = value / self.median(row, contender, goal.metric)?;
                 let of = place(goal, row);
-                let wanted = format!("{} × {}{of}", goal.factor, contender.title());
+                let wanted = format!("{} × {}{of}", three_digits(goal.factor), contender.title());
                 (ratio, wanted, format!("{ratio:.3} ×"))
             }
             Against::Above(row, contender) => {
@@ -156,6 +156,11 @@ impl Results {
 }
 
 /// Where the other figure of a goal comes from, if from another row.
+/// At most three digits behind the point.
+fn three_digits(factor: f64) -> f64 {
+    (factor * 1000.0).round() / 1000.0
+}
+
 fn place(goal: &Goal, row: &str) -> String {
     if row == goal.row {
         String::new()

@@ -149,14 +149,14 @@ impl Shard {
             return;
         };
         let subscribers = std::mem::take(&mut filter.subscribers);
-        let mut translation = std::mem::take(&mut self.translation);
+        let mut translation = self.translation.take().unwrap_or_default();
         translation.reset();
         for subscriber in &subscribers {
             if !self.is_own(subscriber, run.publisher) {
                 self.deliver_run_to(run, subscriber, &mut translation);
             }
         }
-        self.translation = translation;
+        self.translation = Some(translation);
         if let Some(filter) = self.filters.get_mut(only) {
             filter.subscribers = subscribers;
         }

@@ -111,7 +111,8 @@ pub struct Shard {
     targets: Targets,
     memos: Memos,
     templates: Templates,
-    translation: Translation,
+    /// Kept for its capacity; `None` while a run is delivered.
+    translation: Option<Box<Translation>>,
     recipients: Recipients,
     properties: Vec<u8>,
     web: WebShared,
@@ -153,7 +154,7 @@ impl Shard {
             targets: Targets::new(config.shards),
             memos: Memos::new(),
             templates: Templates::default(),
-            translation: Translation::default(),
+            translation: None,
             recipients: Recipients::default(),
             properties: Vec::new(),
             web: WebShared::default(),

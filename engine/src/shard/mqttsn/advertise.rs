@@ -19,28 +19,33 @@ pub struct Advertise {
 /// The shard that speaks for all of them: to clients they are one gateway.
 const SPEAKER: ShardId = ShardId(0);
 
-/// When it is to be said again; `None` where it never is.
-pub(super) fn first(shard: ShardId, config: &ShardConfig, now: Nanos) -> Option<Nanos> {
+/// When it is to be said first; [`Nanos::MAX`] where it never is.
+pub(super) fn first(shard: ShardId, config: &ShardConfig, now: Nanos) -> Nanos {
     let says_so = shard == SPEAKER && !config.sn.advertise.to.is_empty();
-    says_so.then_some(now)
+    if says_so { now } else { Nanos::MAX }
 }
 
 impl Shard {
     /// When it next says that it is there.
     pub(in crate::shard) fn advertise_deadline(&self) -> Option<Nanos> {
-        self.sn.advertise_at.filter(|_| !self.draining)
+        let at = self.sn.advertise_at;
+        (at < Nanos::MAX && !self.draining).then_some(at)
     }
 
     /// Says that it is there, if it is time.
     #[inline]
     pub(in crate::shard) fn advertise(&mut self) {
-        if self.advertise_deadline().is_some_and(|at| at <= self.now) {
+        if self.sn.advertise_at <= self.now {
             self.advertise_everywhere();
         }
     }
 
     #[cold]
     fn advertise_everywhere(&mut self) {
+        if self.draining {
+            self.sn.advertise_at = Nanos::MAX;
+            return;
+        }
         let advertise = &self.config.sn.advertise;
         let duration_seconds = advertise.interval_seconds;
         debug_assert!(duration_seconds > 0, "it would be said without end");
@@ -54,6 +59,6 @@ impl Shard {
         }
         // From now on, as they are told, and not from when it was due.
         let interval = Nanos::from_secs(u64::from(duration_seconds));
-        self.sn.advertise_at = Some(self.now + interval);
+        self.sn.advertise_at = self.now + interval;
     }
 }

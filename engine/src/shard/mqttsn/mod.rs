@@ -41,7 +41,7 @@ pub(super) struct SnShared {
     next_tag: u32,
     half_open: HalfOpen,
     /// When ADVERTISE is next due, if this shard sends any.
-    advertise_at: Option<Nanos>,
+    advertise_at: Nanos,
     outgoing: Datagrams,
     /// Empty, kept for their capacity.
     to_broker: Vec<u8>,

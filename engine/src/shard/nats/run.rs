@@ -110,7 +110,7 @@ impl Shard {
             return;
         };
         let subscribers = std::mem::take(&mut filter.subscribers);
-        let mut translation = std::mem::take(&mut self.translation);
+        let mut translation = self.translation.take().unwrap_or_default();
         translation.reset();
         let mut others = std::mem::take(&mut self.nats.others);
         for subscriber in &subscribers {
@@ -126,7 +126,7 @@ impl Shard {
             others.clear();
         }
         self.nats.others = others;
-        self.translation = translation;
+        self.translation = Some(translation);
         if let Some(filter) = self.filters.get_mut(only) {
             filter.subscribers = subscribers;
         }

@@ -92,7 +92,7 @@ impl Shard {
 
     /// Tells of itself, if it is time.
     pub(super) fn tell_of_itself(&mut self) {
-        if self.draining || self.sys_deadline().is_none_or(|next| next > self.now) {
+        if self.sys_deadline().is_none_or(|next| next > self.now) {
             return;
         }
         if let Some(mut sys) = self.sys.take() {
