@@ -5,6 +5,7 @@ use crate::broker::{Broker, on_every_driver};
 use crate::client::{Client, payload};
 use ringbus_protocols::mqtt::QoS;
 use ringbus_protocols::mqttsn::{FilterRef, Packet, PublishQoS, ShortTopic, TopicRef, encode};
+use std::io::ErrorKind;
 use std::net::UdpSocket;
 use std::time::Duration;
 
@@ -149,7 +150,12 @@ fn send(socket: &UdpSocket, datagram: &[u8]) {
 
 fn receive(socket: &UdpSocket) -> Vec<u8> {
     let mut datagram = vec![0; 1 << 16];
-    let length = socket.recv(&mut datagram).expect("an answer");
+    let length = loop {
+        match socket.recv(&mut datagram) {
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            received => break received.expect("an answer"),
+        }
+    };
     datagram.truncate(length);
     datagram
 }
