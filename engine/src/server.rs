@@ -285,9 +285,8 @@ fn bind(config: &Config) -> Result<Listening, ListenError> {
     let acceptors = streams.into_iter().map(Acceptor::bind);
     let acceptors = acceptors.collect::<Result<_, _>>()?;
     let bind = |listener: &Listener| {
-        let reached = config.mqttsn_advertise.iter().copied();
-        let reached: Vec<_> = reached.filter(|&to| listener.reaches(to)).collect();
-        UdpListener::bind(listener, config.shards, &reached)
+        let advertise: Vec<_> = config.advertised_by(listener).collect();
+        UdpListener::bind(listener, config.shards, &advertise)
     };
     let udp = datagrams.into_iter().map(bind);
     Ok((acceptors, udp.collect::<Result<_, _>>()?))

@@ -1,6 +1,6 @@
 //! A slab whose keys carry a generation, so that a stale key finds nothing.
 
-use super::Key;
+use super::{Key, Table};
 
 /// Values in slots that are reused; each reuse has the next generation.
 #[derive(Debug)]
@@ -82,13 +82,15 @@ impl<T> Slab<T> {
         }
     }
 
-    /// The value in a slot, and its key.
+    /// The key of the value for which `is` holds, by a table that has the slots of values under
+    /// their hashes.
     #[inline]
     #[must_use]
-    pub fn at(&self, index: u32) -> Option<(Key, &T)> {
-        let Slot { generation, value } = self.slots.get(index as usize)?;
-        let generation = *generation;
-        Some((Key { index, generation }, value.as_ref()?))
+    pub fn find(&self, by: &Table, hash: u32, is: impl Fn(&T) -> bool) -> Option<Key> {
+        let value = |index: u32| self.slots.get(index as usize)?.value.as_ref();
+        let index = by.find(hash, |index| value(index).is_some_and(&is))?;
+        let generation = self.slots.get(index as usize)?.generation;
+        Some(Key { index, generation })
     }
 
     /// How many values there are.
@@ -133,7 +135,7 @@ impl<T> Slab<T> {
 
 #[cfg(test)]
 mod tests {
-    use super::Slab;
+    use super::{Slab, Table};
 
     #[test]
     fn a_stale_key_finds_nothing() {
@@ -145,8 +147,21 @@ mod tests {
         assert_eq!(slab.get(first), None);
         assert_eq!(slab.remove(first), None);
         assert_eq!(slab.get(second), Some(&"second"));
-        assert_eq!(slab.at(second.index), Some((second, &"second")));
-        assert_eq!(slab.at(second.index + 1), None);
         assert_eq!(slab.len(), 1);
+    }
+
+    #[test]
+    fn values_are_found_by_their_slots_in_a_table() {
+        let (mut slab, mut table) = (Slab::default(), Table::default());
+        let stale = slab.insert_with(|_| "stale");
+        slab.remove(stale);
+        let keys = ["one", "two"].map(|value| slab.insert_with(|_| value));
+        for key in keys {
+            // The same hash for both: the values decide.
+            table.insert(7, key.index);
+        }
+        let find = |hash, value: &str| slab.find(&table, hash, |held| *held == value);
+        assert_eq!(["one", "two"].map(|value| find(7, value)), keys.map(Some));
+        assert_eq!((find(7, "stale"), find(8, "one")), (None, None));
     }
 }

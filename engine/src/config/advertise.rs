@@ -1,5 +1,6 @@
 //! Where an MQTT-SN gateway says that it is there: `--mqttsn-advertise`.
 
+use super::Config;
 use super::error::Problem;
 use super::listen::{ListenAddress, Listener};
 use std::net::SocketAddr;
@@ -34,10 +35,17 @@ pub(super) fn parse(text: &str, listeners: &[Listener]) -> Result<SocketAddr, Pr
     Err(Problem::new(why, format!("add --listen {url}")))
 }
 
+impl Config {
+    /// Where the gateway of that listener is to say that it is there.
+    pub fn advertised_by(&self, listener: &Listener) -> impl Iterator<Item = SocketAddr> {
+        let all = self.mqttsn_advertise.iter().copied();
+        all.filter(|&to| listener.reaches(to))
+    }
+}
+
 impl Listener {
     /// Whether datagrams of its socket can get to that address, as far as addresses tell.
-    #[must_use]
-    pub fn reaches(&self, to: SocketAddr) -> bool {
+    fn reaches(&self, to: SocketAddr) -> bool {
         let ListenAddress::Udp(own) = self.address else {
             return false;
         };

@@ -69,8 +69,8 @@ pub struct Config {
     pub mqttsn_clients_max: usize,
     /// How long an MQTT-SN client may take to acknowledge before it is sent the same again.
     pub mqttsn_retry: Duration,
-    /// Where MQTT-SN gateways say that they are there; each listener does so to those that it
-    /// [reaches](Listener::reaches), and one reaches each.
+    /// Where MQTT-SN gateways say that they are there; each address has a listener that
+    /// reaches it, [`Config::advertised_by`].
     pub mqttsn_advertise: Vec<SocketAddr>,
     /// Seconds from one such message to the next, 1 or more.
     pub mqttsn_advertise_interval: u16,

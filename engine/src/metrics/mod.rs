@@ -67,6 +67,14 @@ impl Counters {
     pub fn work(&self) -> u64 {
         self.received + self.mail_received
     }
+
+    /// Counts PUBLISH packets from clients that are handled in a run, of so many bytes together.
+    #[inline]
+    pub fn count_run(&mut self, packets: u64, bytes: usize) {
+        self.received += packets;
+        self.in_runs += packets;
+        self.publish_bytes_received += bytes as u64;
+    }
 }
 
 impl Counters {

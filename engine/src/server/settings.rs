@@ -95,9 +95,8 @@ fn nats_config(config: &Config, acceptors: &[Acceptor], server: u64) -> NatsConf
 fn advertise(config: &Config) -> Advertise {
     let udp = config.listeners.iter().filter(|listener| listener.is_udp());
     let by_each = udp.zip(0_u16..).flat_map(|(listener, number)| {
-        let reached = config.mqttsn_advertise.iter();
-        let reached = reached.filter(|&&to| listener.reaches(to));
-        reached.map(move |&to| (number, to))
+        let reached = config.advertised_by(listener);
+        reached.map(move |to| (number, to))
     });
     Advertise {
         to: by_each.collect(),

@@ -12,6 +12,7 @@ pub use subscriptions::Subscriptions;
 
 use crate::base::{ConnId, Key, Nanos, ShardId};
 use crate::pubsub::{PublisherId, Stored};
+use ringbus_protocols::mqtt::PacketIdentifier;
 use ringbus_protocols::mqttsn::Will;
 
 /// A session that never expires [MQTT5-3.1.2-23].
@@ -113,6 +114,11 @@ impl Session {
     pub fn inbound(&self) -> &Inbound {
         const NONE: &Inbound = &Inbound::new();
         self.rare.as_deref().map_or(NONE, |rare| &rare.inbound)
+    }
+
+    /// Takes the message that a PUBREL releases.
+    pub fn release(&mut self, identifier: PacketIdentifier) -> Option<Stored> {
+        self.rare.as_deref_mut()?.inbound.release(identifier)
     }
 
     /// What few sessions have, made if it is not there.

@@ -27,12 +27,9 @@ impl SessionStore {
     /// The session of a client identifier.
     #[must_use]
     pub fn find(&self, client_id: &str) -> Option<SessionId> {
-        let is_it = |slot| {
-            let held = self.sessions.at(slot);
-            held.is_some_and(|(_, held)| *held.client_id == *client_id)
-        };
-        let slot = self.by_client_id.find(self.hash(client_id), is_it)?;
-        self.sessions.at(slot).map(|(id, _)| id)
+        let is_its = |held: &Session| *held.client_id == *client_id;
+        let hash = self.hash(client_id);
+        self.sessions.find(&self.by_client_id, hash, is_its)
     }
 
     /// A new session under an identifier that has none.

@@ -76,9 +76,8 @@ impl Shard {
             Some(rate) => self.within_rate(id, packets, rate)?,
             None => packets,
         };
-        self.counters.received += u64::from(packets.count);
-        self.counters.in_runs += u64::from(packets.count);
-        self.counters.publish_bytes_received += packets.bytes.len() as u64;
+        let (count, bytes) = (packets.count.into(), packets.bytes.len());
+        self.counters.count_run(count, bytes);
         let run = Run { packets, publisher };
         if known.owner != self.id {
             self.outboxes

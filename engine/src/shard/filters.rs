@@ -116,12 +116,8 @@ impl LocalFilters {
     }
 
     pub(super) fn find(&self, name: &str) -> Option<Key> {
-        let is_it = |slot| {
-            let filter = self.filters.at(slot);
-            filter.is_some_and(|(_, filter)| *filter.name == *name)
-        };
-        let slot = self.by_name.find(self.hash(name), is_it)?;
-        self.filters.at(slot).map(|(key, _)| key)
+        let is_it = |filter: &LocalFilter| *filter.name == *name;
+        self.filters.find(&self.by_name, self.hash(name), is_it)
     }
 
     #[inline]

@@ -5,15 +5,12 @@ use ringbus_protocols::wire;
 
 use super::connection::AckKind;
 use super::message::AckTo;
-use super::run::{PUBLISH, Packets, Run};
+use super::run::{PUBLISH, Packets, RUN_BYTES_MAX, Run};
 use super::topics::Topic;
 use super::{Rate, Shard};
 use crate::base::limits::SHARED_PAYLOAD_BYTES_MIN;
 use crate::base::{ConnId, Key};
 use crate::pubsub::PublisherId;
-
-/// A run grows no further than this.
-pub(super) const RUN_BYTES_MAX: usize = 64 << 10;
 
 /// Messages of the connection that is being read, as packets of MQTT 3.1.1.
 #[derive(Debug, Default)]
@@ -107,10 +104,8 @@ impl Shard {
         topic: &Topic<'_>,
         ack: Option<AckTo>,
     ) -> Option<Key> {
-        let count = u64::from(run.packets.count);
-        self.counters.received += count;
-        self.counters.in_runs += count;
-        self.counters.publish_bytes_received += run.packets.bytes.len() as u64;
+        let bytes = run.packets.bytes.len();
+        self.counters.count_run(run.packets.count.into(), bytes);
         if topic.owner != self.id {
             self.outboxes.publish_run(topic.owner, run, topic.hash, ack);
             return None;

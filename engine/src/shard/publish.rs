@@ -272,7 +272,7 @@ impl Shard {
         let Some(held) = self.sessions.get_mut(session) else {
             return Ok(Flow::Gone);
         };
-        let Some(stored) = held.rare().inbound.release(identifier) else {
+        let Some(stored) = held.release(identifier) else {
             let reason = Some(ReasonCode::PacketIdentifierNotFound);
             self.acknowledge(
                 id,

@@ -19,7 +19,7 @@ use super::route::{Carried, SamePacket};
 /// PUBLISH, QoS 0, neither DUP nor RETAIN.
 pub(super) const PUBLISH: u8 = 0x30;
 /// Bytes of a run at most, so that its copies stay small enough to share a turn.
-const RUN_BYTES_MAX: usize = 64 << 10;
+pub(super) const RUN_BYTES_MAX: usize = 64 << 10;
 
 /// Consecutive PUBLISH packets that differ in their payloads alone: QoS 0, no RETAIN, no
 /// properties, one valid topic, payloads small enough to be copied, lengths in their shortest form.

@@ -467,8 +467,7 @@ impl Inhabited for NatsClients {
     }
 
     fn pass(&mut self, span: Nanos) -> Result<(), String> {
-        let end = self.sim.now() + span;
-        while self.sim.now() < end && self.sim.step(end) {}
+        self.sim.run_until(self.sim.now() + span);
         for at in 0..self.clients.len() {
             let mut client = self.clients.swap_remove(at);
             let heard = self.listen(&mut client);

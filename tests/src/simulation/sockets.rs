@@ -209,8 +209,7 @@ impl Inhabited for Sockets {
     }
 
     fn pass(&mut self, span: Nanos) -> Result<(), String> {
-        let end = self.sim.now() + span;
-        while self.sim.now() < end && self.sim.step(end) {}
+        self.sim.run_until(self.sim.now() + span);
         for talker in &mut self.talkers {
             if talker.listen(&mut self.sim, &self.said, &mut self.report)? {
                 return Err(format!("socket {} was closed by the broker", talker.name));

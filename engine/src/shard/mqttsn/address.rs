@@ -135,15 +135,12 @@ impl Places {
 
     #[inline]
     pub(super) fn find(&self, sender: &SnAddress, connections: &Slab<Connection>) -> Option<Place> {
-        let is_it = |slot| {
-            let Some((_, conn)) = connections.at(slot) else {
-                return false;
-            };
+        let is_its = |conn: &Connection| {
             let sn = conn.sn.as_deref();
             sn.is_some_and(|sn| sender.is_of(sn, &conn.peer))
         };
-        match self.here.find(self.hash(sender), is_it) {
-            Some(slot) => connections.at(slot).map(|(id, _)| Place::Here(id)),
+        match connections.find(&self.here, self.hash(sender), is_its) {
+            Some(id) => Some(Place::Here(id)),
             None => self.there.get(sender).copied().map(Place::There),
         }
     }

@@ -3,7 +3,7 @@
 
 use ringbus_protocols::nats::writer;
 
-use crate::shard::gathered::RUN_BYTES_MAX;
+use crate::shard::run::RUN_BYTES_MAX;
 
 /// Consecutive PUBs with one and the same line.
 #[derive(Clone, Copy, Debug)]

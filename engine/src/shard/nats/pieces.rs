@@ -6,8 +6,8 @@ use ringbus_protocols::nats::writer;
 
 use super::piece::Piece;
 use crate::shard::connection::{Connection, Outgoing};
-use crate::shard::gathered::{Gathered, RUN_BYTES_MAX};
-use crate::shard::run::Packets;
+use crate::shard::gathered::Gathered;
+use crate::shard::run::{Packets, RUN_BYTES_MAX};
 
 /// Consecutive PUBs of one subject, none with a reply.
 #[derive(Debug, Default)]

@@ -53,9 +53,7 @@ impl Shard {
         if topic.owner == self.id
             && let Some(only) = topic.only_filter
         {
-            self.counters.received += pieces.count as u64;
-            self.counters.in_runs += pieces.count as u64;
-            self.counters.publish_bytes_received += pieces.len() as u64;
+            self.counters.count_run(pieces.count as u64, pieces.len());
             let ops = Ops {
                 pieces,
                 bytes,

@@ -294,27 +294,8 @@ fn mqttsn_6_3_a_clean_session_and_a_client_of_mqtt_end_the_will() {
 fn a_client_that_is_silent_is_lost_and_its_will_published() {
     on_shards(|net, first| {
         let from = address(1);
-        let witness = net.connect(0, client(Version::V5, "witness"));
-        let all = subscribe(&[("#", QoS::AtMostOnce)], Version::V5, 0);
-        net.send_bytes(witness, &all);
-        net.read(witness, Version::V5);
-        let hello = Packet::Connect {
-            clean_session: true,
-            will: true,
-            duration_seconds: 60,
-            client_id: "mortal",
-        };
-        net.datagram(first, from, &hello);
-        net.expect(from, &[Packet::WillTopicReq]);
-        let will = WillTopic {
-            qos: QoS::AtMostOnce,
-            retain: false,
-            topic: "last/words",
-        };
-        net.datagram(first, from, &Packet::WillTopic(Some(will)));
-        net.expect(from, &[Packet::WillMsgReq]);
-        net.datagram(first, from, &Packet::WillMsg(b"alas"));
-        net.expect(from, &[ACCEPTED]);
+        let witness = net.witness();
+        net.say_will(first, from, true, b"alas");
         net.pass(Nanos::from_secs(89));
         assert!(net.read(witness, Version::V5).is_empty());
         net.pass(Nanos::from_secs(2));
